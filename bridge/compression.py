@@ -1,12 +1,13 @@
 """Cache of compressed response bodies."""
 
+import contextlib
 import gzip
-from collections import OrderedDict
 from collections.abc import Hashable
 from enum import StrEnum
 from typing import Final
 
 import zstandard
+from cachetools import LRUCache
 
 COMPRESS_MIN_BYTES: Final = 1024
 """Minimum size of a compressed body, in bytes; smaller bodies fit into one or two packets."""
@@ -58,24 +59,18 @@ class CompressionCache:
 
     def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
         self.compression_count = 0
-        self._max_bytes = max_bytes
-        self._cache: OrderedDict[tuple[Hashable, Coding], bytes] = OrderedDict()
-        self._cached_bytes = 0
+        self._cache = LRUCache[tuple[Hashable, Coding], bytes](max_bytes, getsizeof=len)
 
     def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
         """Return `body` compressed; `key` must identify exactly these bytes."""
-        kept = self._cache.get((key, coding))
-        if kept is not None:
-            self._cache.move_to_end((key, coding))
-            return kept
-        made = _compress(body, coding)
+        cached = self._cache.get((key, coding))
+        if cached is not None:
+            return cached
+        compressed = _compress(body, coding)
         self.compression_count += 1
-        self._cache[key, coding] = made
-        self._cached_bytes += len(made)
-        while self._cached_bytes > self._max_bytes:
-            _, forgotten = self._cache.popitem(last=False)
-            self._cached_bytes -= len(forgotten)
-        return made
+        with contextlib.suppress(ValueError):  # larger than the whole cache
+            self._cache[key, coding] = compressed
+        return compressed
 
 
 def _compress(body: bytes, coding: Coding) -> bytes:

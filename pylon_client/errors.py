@@ -90,7 +90,7 @@ class PylonTimeoutException(PylonRequestException):
     ) -> None:
         at = "" if address is None else f" at {address}"
         within = "" if timeout_seconds is None else f" after {timeout_seconds:g} s"
-        super().__init__(f"Pylon{at} did not answer in time ({reason}){within}{_because(detail)}")
+        super().__init__(f"Pylon{at} did not reply in time ({reason}){within}{_because(detail)}")
         self.reason = reason
         self.timeout_seconds = timeout_seconds
         self.detail = detail

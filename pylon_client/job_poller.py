@@ -5,7 +5,6 @@ received, because an event may be lost, and otherwise about as often as jobs cha
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobId
 from pylon_client.errors import BasePylonException, PylonJobTimeoutException
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class JobPoller:
         self._job_id = job_id
         self._timeout_s = timeout_s
         self._deadline_s = time.monotonic() + timeout_s
-        self._max_delay_s = POLL_INITIAL_DELAY_S
+        self._backoff = Backoff(POLL_INITIAL_DELAY_S, POLL_MAX_DELAY_S)
         self._on_change = on_change
         self._job: Job | None = None
         self._error: BasePylonException | None = None
@@ -82,10 +82,7 @@ class JobPoller:
             ) from self._error
         if is_live:
             return min(POLL_WHILE_LIVE_S, left_s)
-        longest_s = self._max_delay_s
-        self._max_delay_s = min(longest_s * 2, POLL_MAX_DELAY_S)
-        delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret
-        return min(delay_s, left_s)
+        return min(self._backoff.next_delay_s(), left_s)
 
     def _report(self, job: Job, last: Job | None) -> None:
         if last is None or (last.state, last.last_error) != (job.state, job.last_error):

@@ -6,29 +6,28 @@ Every control is a path. Its parameters are members of a JSON object in the body
 
 import asyncio
 import inspect
+import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
 
 import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pylon_devnet.simulated_chain import StateDiscardedError
-
-if TYPE_CHECKING:
-    from pylon_devnet.node import Devnet
+from pylon_devnet.state_history import StateDiscardedError
 
 _HOST = "127.0.0.1"
-_REQUEST_TIMEOUT_S = 60.0
+_CONNECTION_TIMEOUT_S = 60.0
+_CLOSE_TIMEOUT_S = 1
+_STARTED_POLL_S = 0.01
 _MAX_BODY_BYTES = 4 << 20
-_MAX_HEADER_BYTES = 64 << 10
-ADVANCE_MAX_BLOCKS = 10_000
-"""Blocks that one request may make."""
-ADVANCE_TIMEOUT_S = 50.0
-"""Seconds that one request may make blocks."""
 
 Control = Callable[..., Any | Awaitable[Any]]
 
@@ -37,144 +36,78 @@ class ControlServer:
     """Serves the controls of one devnet.
 
     Args:
-        devnet: the controlled devnet.
+        controls: controls by method and path.
+        fail: stops the devnet because of an error of its database.
     """
 
-    def __init__(self, devnet: "Devnet") -> None:
-        self._devnet = devnet
-        self._server: asyncio.Server | None = None
-        self._in_progress: set[asyncio.Task[None]] = set()
-        node = devnet
-        self._controls: dict[tuple[str, str], Control] = {
-            ("GET", "/"): self._index,
-            ("GET", "/status"): self._status,
-            ("GET", "/requests"): self._requests,
-            ("GET", "/requests/counts"): node.request_counts,
-            ("DELETE", "/requests"): node.clear_requests,
-            ("GET", "/applied"): self._applied,
-            ("GET", "/applied/counts"): node.applied_counts,
-            ("GET", "/pool/most-in-flight"): node.most_in_flight,
-            ("POST", "/advance"): self._advance,
-            ("POST", "/pause"): node.pause,
-            ("POST", "/resume"): node.resume,
-            ("POST", "/prune"): node.prune,
-            ("POST", "/stall-finality"): node.stall_finality,
-            ("POST", "/resume-finality"): node.resume_finality,
-            ("POST", "/reorg"): node.reorg,
-            ("POST", "/drop-connections"): node.drop_connections,
-            ("POST", "/refuse-connections"): node.refuse_connections,
-            ("POST", "/refuse-handshakes"): node.refuse_handshakes,
-            ("POST", "/go-silent"): node.go_silent,
-            ("POST", "/speak"): node.speak,
-            ("POST", "/delay-method"): node.delay_method,
-            ("POST", "/fail-method"): node.fail_method,
-            ("POST", "/drop-extrinsics"): node.drop_extrinsics,
-            ("POST", "/announce-head"): node.announce_head,
-            ("POST", "/falsify-headers"): node.falsify_headers,
-            ("POST", "/refuse-extrinsics"): node.refuse_extrinsics,
-            ("POST", "/swallow-extrinsics"): node.swallow_extrinsics,
-            ("POST", "/mute-watches"): node.mute_watches,
-            ("POST", "/reveal"): node.reveal,
-            ("POST", "/reveal-commitment"): node.reveal_commitment,
-            ("POST", "/drand-signature"): node.drand_signature,
-            ("POST", "/set-hyperparameter"): node.set_hyperparameter,
-            ("POST", "/set-storage"): node.set_storage,
-            ("POST", "/register-neuron"): node.register_neuron,
-            ("POST", "/deregister-neuron"): node.deregister_neuron,
-            ("POST", "/trigger-epoch"): node.trigger_epoch,
-        }
+    def __init__(
+        self,
+        controls: Mapping[tuple[str, str], Control],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self._controls: dict[tuple[str, str], Control] = {("GET", "/"): self._index, **controls}
+        self._fail = fail
+        self._server: _EmbeddedServer | None = None
+        self._serving: asyncio.Task[None] | None = None
 
     async def start(self, port: int) -> int:
         """Listen on loopback; return the port."""
-        self._server = await asyncio.start_server(
-            self._accept, _HOST, port, limit=_MAX_HEADER_BYTES
+        listener = socket.create_server((_HOST, port))
+        app = Starlette(
+            routes=[Route("/{path:path}", self._respond, methods=["GET", "POST", "DELETE"])]
         )
-        return int(self._server.sockets[0].getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            http=_TimeLimitedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_CLOSE_TIMEOUT_S,
+        )
+        server = self._server = _EmbeddedServer(config)
+        self._serving = asyncio.create_task(server.serve([listener]))
+        while not server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(_STARTED_POLL_S)
+        return int(listener.getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening, and cancel the requests in progress."""
-        if self._server is not None:
-            self._server.close()
-            for task in self._in_progress:
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            for task in tuple(self._server.server_state.tasks):
                 task.cancel()
-            await asyncio.gather(*self._in_progress, return_exceptions=True)
-            await self._server.wait_closed()
+            await self._serving
 
     def _index(self) -> list[str]:
         return [f"{method} {path}" for method, path in self._controls]
 
-    def _status(self) -> dict[str, Any]:
-        return {
-            "best_number": self._devnet.best_number,
-            "finalized_number": self._devnet.finalized_number,
-            "oldest_state_number": self._devnet.chain.history.oldest,
-            "genesis_hash": "0x" + self._devnet.chain.genesis_hash.hex(),
-            "url": self._devnet.url,
-        }
-
-    def _requests(self) -> list[dict[str, Any]]:
-        return [asdict(record) for record in self._devnet.requests()]
-
-    def _applied(self) -> list[dict[str, Any]]:
-        return [asdict(applied) for applied in self._devnet.applied_extrinsics()]
-
-    async def _advance(self, blocks: int = 1) -> int:
-        """Make blocks now; return the new height.
-
-        Raises:
-            ValueError: `blocks` is out of range, or the time limit was exceeded; the text states
-                how many blocks were made.
-        """
-        if type(blocks) is not int or not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
-            raise ValueError(
-                f"blocks is {blocks!r}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
-            )
-        now_s = asyncio.get_running_loop().time
-        end_s = now_s() + ADVANCE_TIMEOUT_S
-        for made in range(blocks):
-            if now_s() > end_s:
-                raise ValueError(f"made {made} of {blocks} blocks in {ADVANCE_TIMEOUT_S:.0f} s")
-            await self._devnet.advance()
-        return self._devnet.best_number
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._in_progress.add(task)
-        task.add_done_callback(self._in_progress.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, request: Request) -> Response:
+        """Execute a control, unless its client disconnects before that."""
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                    await self._respond(reader, writer)
-        finally:
-            writer.close()
-
-    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request, unless its client closes the connection before that."""
-        refused, request = await _read_request(reader)
-        if request is None:
-            await _write_response(writer, refused, b"{}")
-            return
-        answering = asyncio.create_task(self._control(*request))
-        leaving = asyncio.create_task(reader.read(1))
+            body = await _read_body(request)
+        except ClientDisconnect:
+            return _NO_RESPONSE
+        if body is None:
+            return _response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"{}")
+        executing = asyncio.create_task(self._execute(request, body))
+        disconnecting = asyncio.create_task(_wait_for_disconnect(request))
         try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if leaving.done() and not answering.done() and not leaving.result():
-                return
-            await _write_response(writer, *await answering)
+            await asyncio.wait({executing, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
+            return _response(*executing.result()) if executing.done() else _NO_RESPONSE
         finally:
-            for task in (answering, leaving):
+            for task in (executing, disconnecting):
                 task.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
+            await asyncio.gather(executing, disconnecting, return_exceptions=True)
 
-    async def _control(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, bytes]:
-        parts = urlsplit(target)
-        control = self._controls.get((method, parts.path))
+    async def _execute(self, request: Request, body: bytes) -> tuple[HTTPStatus, bytes]:
+        method, path = request.method, request.url.path
+        control = self._controls.get((method, path))
         if control is None:
-            return HTTPStatus.NOT_FOUND, _detail(f"unknown control: {method} {parts.path}")
+            return HTTPStatus.NOT_FOUND, _detail(f"unknown control: {method} {path}")
         try:
-            given = _parse_query(control, dict(parse_qsl(parts.query)))
+            given = _parse_query(control, request.query_params)
             if body.strip():
                 given |= msgspec.json.decode(body, type=dict[str, Any])
             inspect.signature(control).bind(**given)
@@ -184,40 +117,62 @@ class ControlServer:
         except (TypeError, ValueError, StateDiscardedError) as error:
             return HTTPStatus.BAD_REQUEST, _detail(str(error))
         except sqlite3.Error as error:
-            self._devnet.fail(error)
+            self._fail(error)
             text = f"could not write or read the chain: {error}; the devnet stops"
             return HTTPStatus.INSUFFICIENT_STORAGE, _detail(text)
-        return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
+        return HTTPStatus.OK, msgspec.json.encode(result)
 
 
-async def _read_request(
-    reader: asyncio.StreamReader,
-) -> tuple[HTTPStatus, tuple[str, str, bytes] | None]:
-    """Read a request as (method, target, body); return a status and None to reject it."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError:
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, None
-    request, *lines = head.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
-    length = int(headers.get("content-length", "0"))
-    if length > _MAX_BODY_BYTES:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None
-    body = await reader.readexactly(length)
-    method, _, target = request.partition(" ")
-    return HTTPStatus.OK, (method, target.split(" ")[0], body)
+class _EmbeddedServer(uvicorn.Server):
+    """A server that leaves signals to the devnet's process."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Install no signal handlers."""
+        yield
 
 
-async def _write_response(writer: asyncio.StreamWriter, status: HTTPStatus, body: bytes) -> None:
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    writer.write(head.encode() + body)
-    await writer.drain()
+class _TimeLimitedProtocol(H11Protocol):
+    """HTTP/1.1 with a limit on the duration of a connection, which serves one request."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a connection, and schedule its end."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_CONNECTION_TIMEOUT_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timer of a closed connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
 
 
-def _parse_query(control: Control, query: dict[str, str]) -> dict[str, Any]:
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Read the body of a request; return None if it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _response(status: HTTPStatus, body: bytes) -> Response:
+    return Response(body, status, {"Connection": "close"}, media_type="application/json")
+
+
+_NO_RESPONSE = Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
+"""The response for a client that has disconnected, which nobody receives."""
+
+
+def _parse_query(control: Control, query: Mapping[str, str]) -> dict[str, Any]:
     """Convert the parameters of a query to the types of the control's parameters."""
     parameters = inspect.signature(control).parameters
     numbers: dict[Any, Callable[[str], Any]] = {int: int, float: float}
@@ -225,12 +180,6 @@ def _parse_query(control: Control, query: dict[str, str]) -> dict[str, Any]:
         name: numbers.get(parameters[name].annotation, str)(text) if name in parameters else text
         for name, text in query.items()
     }
-
-
-def _as_hex(value: Any) -> str:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    raise NotImplementedError(f"cannot encode {type(value).__name__}")
 
 
 def _detail(text: str) -> bytes:

@@ -2,14 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from pylon_devnet.control_server import ControlServer
+from pylon_devnet.control_server import Control, ControlServer
 from pylon_devnet.controls import Controls
 from pylon_devnet.devnet_options import DevnetOptions
 
 _MAX_BLOCKS_BEHIND = 5
+ADVANCE_MAX_BLOCKS = 10_000
+"""Maximum number of blocks that one request of the control API makes."""
+ADVANCE_TIMEOUT_S = 50.0
+"""Timeout of a request of the control API that makes blocks, in seconds."""
 
 
 class Devnet(Controls):
@@ -24,7 +29,7 @@ class Devnet(Controls):
     def __init__(self, options: DevnetOptions | None = None) -> None:
         self.options = options or DevnetOptions()
         super().__init__(self.options)
-        self._control = ControlServer(self)
+        self._control = ControlServer(self._controls(), self.fail)
         self._block_task: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
         self._failed = asyncio.Event()
@@ -125,3 +130,71 @@ class Devnet(Controls):
             # After the process was suspended, do not make the missed blocks.
             if loop.time() - due > _MAX_BLOCKS_BEHIND * self.options.block_time_s:
                 due = loop.time()
+
+    def _controls(self) -> dict[tuple[str, str], Control]:
+        """Return the controls of the control API by method and path."""
+        return {
+            ("GET", "/status"): self._status,
+            ("GET", "/requests"): lambda: [asdict(record) for record in self.requests()],
+            ("GET", "/requests/counts"): self.request_counts,
+            ("DELETE", "/requests"): self.clear_requests,
+            ("GET", "/applied"): lambda: [asdict(one) for one in self.applied_extrinsics()],
+            ("GET", "/applied/counts"): self.applied_counts,
+            ("GET", "/pool/most-in-flight"): self.most_in_flight,
+            ("POST", "/advance"): self._advance_in_time,
+            ("POST", "/pause"): self.pause,
+            ("POST", "/resume"): self.resume,
+            ("POST", "/prune"): self.prune,
+            ("POST", "/stall-finality"): self.stall_finality,
+            ("POST", "/resume-finality"): self.resume_finality,
+            ("POST", "/reorg"): self.reorg,
+            ("POST", "/drop-connections"): self.drop_connections,
+            ("POST", "/refuse-connections"): self.refuse_connections,
+            ("POST", "/refuse-handshakes"): self.refuse_handshakes,
+            ("POST", "/go-silent"): self.go_silent,
+            ("POST", "/speak"): self.speak,
+            ("POST", "/delay-method"): self.delay_method,
+            ("POST", "/fail-method"): self.fail_method,
+            ("POST", "/drop-extrinsics"): self.drop_extrinsics,
+            ("POST", "/announce-head"): self.announce_head,
+            ("POST", "/falsify-headers"): self.falsify_headers,
+            ("POST", "/refuse-extrinsics"): self.refuse_extrinsics,
+            ("POST", "/swallow-extrinsics"): self.swallow_extrinsics,
+            ("POST", "/mute-watches"): self.mute_watches,
+            ("POST", "/reveal"): self.reveal,
+            ("POST", "/reveal-commitment"): self.reveal_commitment,
+            ("POST", "/drand-signature"): self.drand_signature,
+            ("POST", "/set-hyperparameter"): self.set_hyperparameter,
+            ("POST", "/set-storage"): self.set_storage,
+            ("POST", "/register-neuron"): self.register_neuron,
+            ("POST", "/deregister-neuron"): self.deregister_neuron,
+            ("POST", "/trigger-epoch"): self.trigger_epoch,
+        }
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "best_number": self.best_number,
+            "finalized_number": self.finalized_number,
+            "oldest_state_number": self.chain.history.oldest,
+            "genesis_hash": "0x" + self.chain.genesis_hash.hex(),
+            "url": self.url,
+        }
+
+    async def _advance_in_time(self, blocks: int = 1) -> int:
+        """Make blocks now; return the new block number.
+
+        Raises:
+            ValueError: `blocks` is out of range, or the time limit was exceeded; the text states
+                how many blocks were made.
+        """
+        if type(blocks) is not int or not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
+            raise ValueError(
+                f"blocks is {blocks!r}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
+            )
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + ADVANCE_TIMEOUT_S
+        for made in range(blocks):
+            if now_s() > end_s:
+                raise ValueError(f"made {made} of {blocks} blocks in {ADVANCE_TIMEOUT_S:.0f} s")
+            await self.advance()
+        return self.best_number

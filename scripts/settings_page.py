@@ -152,7 +152,7 @@ def known_variables() -> str:
         '"""Variables that processes of Pylon read; `nox -s documents` writes this module."""\n\n'
         "from typing import Final\n\n"
         + _frozenset("VARIABLES", variables[PREFIX])
-        + _frozenset("OF_IDENTITIES", variables[f"{PREFIX}ID_"])
+        + _frozenset("IDENTITY_FIELDS", variables[f"{PREFIX}ID_"])
     )
 
 

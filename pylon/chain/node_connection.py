@@ -8,13 +8,13 @@ share.
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery, describe_error, fault_of
+from pylon.common.backoff import Backoff
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.log_limit import LogLimit, error_origin
@@ -29,7 +29,7 @@ result arrives may ignore the cancellation. The last timeout exceeds the close t
 WebSocket library (10 s).
 """
 MAX_COUNTED_FAILURES: Final = 10
-"""Maximum number of consecutive failures that are counted; the delay is at its maximum then."""
+"""Number of consecutive failures to connect that are all logged; then logs are rate-limited."""
 
 
 class ChainClient(Protocol):
@@ -139,8 +139,10 @@ class ConnectionOwner(Generic[ClientT]):
         self._current: NodeConnection[ClientT] | None = None
         self._connect_task: asyncio.Task[NodeConnection[ClientT]] | None = None
         self._closing_tasks: set[asyncio.Task[None]] = set()
-        self._failures = 0
-        self._rate_limits = 0
+        self._connect_backoff = Backoff(self._timeouts.backoff_s, self._timeouts.backoff_max_s)
+        self._rate_limit_backoff = Backoff(
+            self._timeouts.rate_limit_backoff_s, RETRY_AFTER_MAX_S, jitter=False
+        )
         self._log_limit = LogLimit()
         self._next_attempt_at_s = 0.0
         self._closed = False
@@ -197,15 +199,14 @@ class ConnectionOwner(Generic[ClientT]):
             raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: the connection is closed.")
         if (
             pause_s > 0
-            and (self._rate_limits or self._current is None)
+            and (self._rate_limit_backoff.attempts or self._current is None)
             and self._connect_task is None
         ):
             if self._is_wrong_chain:
                 raise FailureError(ErrorCode.WRONG_CHAIN, WRONG_CHAIN_DETAIL)
-            why = "refuses requests for now" if self._rate_limits else "cannot be reached"
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
-                f"{self._role} {why}; the next attempt is in {pause_s:.1f} s.",
+                f"{self._role} {self._unavailable_reason}; the next attempt is in {pause_s:.1f} s.",
             )
         if self._current is not None:
             return self._current
@@ -251,6 +252,12 @@ class ConnectionOwner(Generic[ClientT]):
         if self._closing_tasks:
             await asyncio.wait(self._closing_tasks, timeout=timeout_s)
 
+    @property
+    def _unavailable_reason(self) -> str:
+        return (
+            "refuses requests for now" if self._rate_limit_backoff.attempts else "cannot be reached"
+        )
+
     async def _open(self) -> NodeConnection[ClientT]:
         client = self._make_client()
         try:
@@ -269,12 +276,15 @@ class ConnectionOwner(Generic[ClientT]):
             if self._is_wrong_chain:
                 raise FailureError(fault.code, fault.detail) from error
             # Every attempt is logged until the delay has reached its maximum.
-            if self._failures < MAX_COUNTED_FAILURES or self._log_limit.is_due("connect"):
+            if self._connect_backoff.attempts < MAX_COUNTED_FAILURES or self._log_limit.is_due(
+                "connect"
+            ):
                 logger.warning(
                     "Cannot connect to %s: %s", self._endpoint_label, describe_error(error)
                 )
-            why = "refuses requests for now" if self._rate_limits else "cannot be reached"
-            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
+            raise FailureError(
+                ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {self._unavailable_reason}."
+            ) from error
         self.opened_count += 1
         self._is_wrong_chain = False
         logger.info("Connected to %s", self._endpoint_label)
@@ -326,7 +336,8 @@ class ConnectionOwner(Generic[ClientT]):
             self._handle_fault(connection, fault, error)
             raise FaultError(fault) from error
         connection.record_response(_now_s())
-        self._failures = self._rate_limits = 0
+        self._connect_backoff.reset()
+        self._rate_limit_backoff.reset()
         return result
 
     def _handle_fault(
@@ -368,18 +379,10 @@ class ConnectionOwner(Generic[ClientT]):
 
     def _back_off(self, fault: Fault | None = None) -> None:
         if fault is not None and fault.recovery is Recovery.BACK_OFF:
-            pause_s = min(
-                self._timeouts.rate_limit_backoff_s * 2**self._rate_limits, RETRY_AFTER_MAX_S
-            )
-            pause_s = max(pause_s, fault.retry_after_s or 0.0)
-            self._rate_limits = min(self._rate_limits + 1, MAX_COUNTED_FAILURES)
+            delay_s = max(self._rate_limit_backoff.next_delay_s(), fault.retry_after_s or 0.0)
         else:
-            pause_s = min(
-                self._timeouts.backoff_s * 2**self._failures, self._timeouts.backoff_max_s
-            )
-            pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
-            self._failures = min(self._failures + 1, MAX_COUNTED_FAILURES)
-        self._next_attempt_at_s = _now_s() + pause_s
+            delay_s = self._connect_backoff.next_delay_s()
+        self._next_attempt_at_s = _now_s() + delay_s
 
     def _close_in_background(self, client: ClientT) -> None:
         task = asyncio.create_task(self._close_client(client), name=f"close {self._endpoint_label}")

@@ -75,7 +75,7 @@ VARIABLES: Final = frozenset(
         "PYLON_WORKER_ROLE",
     }
 )
-OF_IDENTITIES: Final = frozenset(
+IDENTITY_FIELDS: Final = frozenset(
     {
         "HOTKEY_NAME",
         "HOTKEY_PASSWORD",

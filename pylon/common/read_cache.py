@@ -1,10 +1,12 @@
 """Sharing of concurrent reads, and a cache of immutable results bounded by bytes."""
 
 import asyncio
-from collections import OrderedDict
+import contextlib
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+from cachetools import LRUCache
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 
@@ -66,40 +68,29 @@ class ReadCache:
     def __init__(self, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self.hits = 0
         self.misses = 0
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._size_bytes = 0
+        self._cache = LRUCache[Hashable, bytes](max_bytes, getsizeof=len)
         self._single_flight = SingleFlight[bytes]()
 
     @property
     def size_bytes(self) -> int:
         """Return the size of the cached results, in bytes."""
-        return self._size_bytes
+        return int(self._cache.currsize)
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """Return the cached result for `key`, or call `fetch` once for all concurrent callers."""
-        kept = self._entries.get(key)
-        if kept is not None:
-            self._entries.move_to_end(key)
+        cached = self._cache.get(key)
+        if cached is not None:
             self.hits += 1
-            return kept
+            return cached
 
-        async def fetch_and_keep() -> bytes:
+        async def fetch_and_cache() -> bytes:
             self.misses += 1
-            answer = await fetch()
-            self._put(key, answer)
-            return answer
+            result = await fetch()
+            with contextlib.suppress(ValueError):  # larger than the whole cache
+                self._cache[key] = result
+            return result
 
-        return await self._single_flight.get(key, fetch_and_keep)
-
-    def _put(self, key: Hashable, value: bytes) -> None:
-        if len(value) > self._max_bytes:
-            return
-        self._entries[key] = value
-        self._size_bytes += len(value)
-        while self._size_bytes > self._max_bytes:
-            _, forgotten = self._entries.popitem(last=False)
-            self._size_bytes -= len(forgotten)
+        return await self._single_flight.get(key, fetch_and_cache)
 
 
 def chain_timeout_error(timeout_s: float) -> FailureError:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from pylon.common.backoff import Backoff
 from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ STEADY_AFTER_S: Final = 60.0
 """Run time in seconds after which a part counts as steady: earlier failures no longer count."""
 FAILING_AFTER: Final = 6
 """Number of consecutive failures after which a part counts as failing."""
-_DOUBLINGS_MAX: Final = 16
 
 
 class Supervisor:
@@ -53,14 +52,14 @@ class Supervisor:
         self._max_delay_s = max_delay_s
         self._steady_after_s = steady_after_s
         self._clock = clock
-        self._failures: dict[str, int] = {}
+        self._backoffs: dict[str, Backoff] = {}
         self._log_limit = LogLimit()
         self._started_at_s: dict[str, float] = {}
 
     @property
     def failing(self) -> list[str]:
         """Return the parts that failed `FAILING_AFTER` times in a row and are not steady again."""
-        return [name for name in self._failures if self._failures_of(name) >= FAILING_AFTER]
+        return [name for name in self._backoffs if self._failures_of(name) >= FAILING_AFTER]
 
     async def supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part until it returns; restart it after each failure.
@@ -94,7 +93,7 @@ class Supervisor:
                 await asyncio.sleep(pause_s)
                 self.restarts[name] += 1
         finally:
-            self._failures.pop(name, None)
+            self._backoffs.pop(name, None)
             self._started_at_s.pop(name, None)
 
     def _failures_of(self, name: str) -> int:
@@ -102,11 +101,10 @@ class Supervisor:
         started_at_s = self._started_at_s.get(name)
         if started_at_s is not None and self._clock() - started_at_s >= self._steady_after_s:
             return 0
-        return self._failures.get(name, 0)
+        return self._backoffs[name].attempts if name in self._backoffs else 0
 
     def _count_failure(self, name: str) -> float:
         """Count a failure; return the delay before the restart, in seconds."""
-        before = self._failures_of(name)
-        self._failures[name] = before + 1
-        longest_s = self._initial_delay_s * 2 ** min(before, _DOUBLINGS_MAX)
-        return min(longest_s, self._max_delay_s) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not security
+        if self._failures_of(name) == 0:
+            self._backoffs[name] = Backoff(self._initial_delay_s, self._max_delay_s)
+        return self._backoffs[name].next_delay_s()

@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.env_file import ENV_FILE_VARIABLE, read_env_file
 from pylon.common.environment_settings import DEPRECATED_VARIABLES, PREFIX
-from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
+from pylon.common.known_variables import IDENTITY_FIELDS, VARIABLES
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ EXTERNAL_VARIABLES: Final = frozenset(
 _EXTERNAL_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
 _IDENTITY_PREFIX: Final = f"{PREFIX}ID_"
 _IDENTITY_FIELD_SUFFIX: Final = re.compile(
-    f"_({'|'.join(sorted(OF_IDENTITIES, key=lambda field: (-len(field), field)))})$"
+    f"_({'|'.join(sorted(IDENTITY_FIELDS, key=lambda field: (-len(field), field)))})$"
 )
 _KUBERNETES_VARIABLE: Final = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
@@ -128,7 +128,7 @@ def _identity_variables(identities: Iterable[str]) -> set[str]:
     return {
         f"{_IDENTITY_PREFIX}{name.upper().replace('-', '_')}_{field}"
         for name in identities
-        for field in OF_IDENTITIES
+        for field in IDENTITY_FIELDS
     }
 
 
@@ -148,7 +148,7 @@ def _ignored_reason(name: str) -> str | None:
 def _is_known(name: str, text: str) -> bool:
     if name.startswith(_IDENTITY_PREFIX):
         rest = name.removeprefix(_IDENTITY_PREFIX)
-        return any(rest.endswith(f"_{field}") for field in OF_IDENTITIES)
+        return any(rest.endswith(f"_{field}") for field in IDENTITY_FIELDS)
     return (
         name in VARIABLES
         or name in DEPRECATED_VARIABLES

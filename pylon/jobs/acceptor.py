@@ -171,7 +171,7 @@ class JobAcceptor:
         Raises:
             FailureError: NOT_FOUND; CONFLICT if an extrinsic of the job may be in flight.
         """
-        why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
+        failure = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
         for _ in range(COMPARE_AND_SET_RETRIES):
             stored = await self._store.get(identity, job_id)
             if stored is None:
@@ -182,7 +182,9 @@ class JobAcceptor:
                 break
             self._require_storage()
             try:
-                return (await self._store.change(stored, JobState.CANCELLED, last_error=why)).job
+                return (
+                    await self._store.change(stored, JobState.CANCELLED, last_error=failure)
+                ).job
             except ConflictError:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")

@@ -185,10 +185,10 @@ class JobExecutor:
         seen_at_s = self._response_pending_since.setdefault(stored.job.job_id, time.monotonic())
         if time.monotonic() - seen_at_s < RESPONSE_PENDING_MAX_S:
             return Nak(RESPONSE_PENDING_RETRY_S)
-        why = FailureError(
+        failure = FailureError(
             ErrorCode.CANCELLED, "The caller stopped waiting before the response was sent."
         ).failure
-        await self._store.change(stored, JobState.CANCELLED, last_error=why)
+        await self._store.change(stored, JobState.CANCELLED, last_error=failure)
         self._response_pending_since.pop(stored.job.job_id, None)
         return Ack()
 
@@ -214,10 +214,10 @@ class JobExecutor:
 
     async def _confirm(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
         if stored.job.state is JobState.SUBMITTING:
-            why = FailureError(
+            failure = FailureError(
                 ErrorCode.OUTCOME_UNKNOWN, "The worker that submitted it no longer runs."
             ).failure
-            stored = await self._store.change(stored, JobState.UNKNOWN, last_error=why)
+            stored = await self._store.change(stored, JobState.UNKNOWN, last_error=failure)
         return await self._confirmation.confirm(stored, hotkey)
 
     async def _finish_wrong_chain(self, stored: StoredJob) -> Acknowledgement:

@@ -17,7 +17,7 @@ _DISCOVERY_ROOT = "$SRV"
 
 
 @dataclass(slots=True)
-class EndpointCounts:
+class EndpointStatistics:
     """Statistics of one operation in one scope, since the start of this worker.
 
     Attributes:
@@ -51,9 +51,9 @@ class ServiceDiscovery:
         started: when the worker started.
     """
 
-    endpoints: dict[tuple[Scope, str], EndpointCounts] = field(
+    endpoints: dict[tuple[Scope, str], EndpointStatistics] = field(
         default_factory=lambda: {
-            (scope, operation.name): EndpointCounts()
+            (scope, operation.name): EndpointStatistics()
             for operation in NATS_OPERATIONS
             for scope in sorted(operation.scopes)
         }

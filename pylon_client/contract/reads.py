@@ -90,7 +90,7 @@ NEURONS_AT: Final = Operation(
 )
 RECENT_NEURONS: Final = Operation(
     name="neurons.recent",
-    summary="All neurons of a tracked subnet as last published, without asking the chain",
+    summary="All neurons of a tracked subnet as last published, without reading the chain",
     params=NoParams,
     reply=SubnetNeurons,
     path="/block/recent/neurons",
@@ -111,7 +111,7 @@ VALIDATORS_AT: Final = Operation(
 )
 COMMITMENTS: Final = Operation(
     name="commitments.latest",
-    summary="The commitments of a subnet that are data",
+    summary="The commitments of a subnet that are plain data",
     params=NoParams,
     reply=SubnetCommitments,
     path="/block/latest/commitments",
@@ -133,21 +133,21 @@ OWN_COMMITMENT: Final = Operation(
 )
 TYPED_COMMITMENTS: Final = Operation(
     name="commitments.typed.latest",
-    summary="All commitments of a subnet, data and timelock-encrypted",
+    summary="All commitments of a subnet, plain data and timelock-encrypted",
     params=NoParams,
     reply=SubnetTypedCommitments,
     path="/block/latest/commitments/typed",
 )
 TYPED_COMMITMENT: Final = Operation(
     name="commitments.typed.of",
-    summary="The commitment of a hotkey, data or timelock-encrypted",
+    summary="The commitment of a hotkey, plain data or timelock-encrypted",
     params=HotkeyParams,
     reply=HotkeyTypedCommitment,
     path="/block/latest/commitments/typed/{hotkey}",
 )
 OWN_TYPED_COMMITMENT: Final = Operation(
     name="commitments.typed.self",
-    summary="The commitment of the identity's hotkey, data or timelock-encrypted",
+    summary="The commitment of the identity's hotkey, plain data or timelock-encrypted",
     params=NoParams,
     reply=HotkeyTypedCommitment,
     path="/block/latest/commitments/typed/self",

@@ -211,7 +211,7 @@ class RevealedCommitmentSet(WriteReply):
 
 PUT_WEIGHTS: Final = Operation(
     name="weights.put",
-    summary="Set weights; answered once they are durable",
+    summary="Set weights; replies when they are stored durably",
     params=PutWeights,
     reply=WeightsScheduled,
     method="PUT",
@@ -221,7 +221,7 @@ PUT_WEIGHTS: Final = Operation(
 )
 PUT_MECHANISM_WEIGHTS: Final = Operation(
     name="weights.put_mechanism",
-    summary="Set the weights of one mechanism; answered once they are durable",
+    summary="Set the weights of one mechanism; replies when they are stored durably",
     params=PutMechanismWeights,
     reply=WeightsScheduled,
     method="PUT",
@@ -241,7 +241,7 @@ SET_COMMITMENT: Final = Operation(
 )
 SET_REVEALED_COMMITMENT: Final = Operation(
     name="commitment.set_revealed",
-    summary="Put a commitment on the chain that the chain itself opens later, and wait for it",
+    summary="Put an encrypted commitment on the chain, and wait for it",
     params=SetRevealedCommitment,
     reply=RevealedCommitmentSet,
     method="POST",
@@ -251,7 +251,7 @@ SET_REVEALED_COMMITMENT: Final = Operation(
 )
 GENERATE_CERTIFICATE: Final = Operation(
     name="certificate.generate",
-    summary="Make a key pair; answered before a job puts its public part on the chain",
+    summary="Generate a key pair; replies before a job registers its public key on the chain",
     params=GenerateCertificate,
     reply=NeuronCertificateKeypair,
     method="POST",
@@ -279,7 +279,7 @@ GET_JOB: Final = Operation(
 )
 CANCEL_JOB: Final = Operation(
     name="jobs.cancel",
-    summary="Give up a job of this identity that was not submitted yet",
+    summary="Cancel a job of this identity that was not submitted yet",
     params=JobParams,
     reply=Job,
     method="DELETE",

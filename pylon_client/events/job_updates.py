@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pylon_client.contract.jobs import Job
 from pylon_client.errors import BasePylonException
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class JobUpdateSubscription:
         self._updates: asyncio.Queue[Job | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._retry_at_s = 0.0
-        self._retry_delay_s = RESUBSCRIBE_INITIAL_DELAY_S
+        self._backoff = Backoff(RESUBSCRIBE_INITIAL_DELAY_S, RESUBSCRIBE_MAX_DELAY_S, jitter=False)
 
     async def next(self, timeout_s: float) -> Job | None:
         """Return the next update; None after `timeout_s` seconds or when the subscription ends."""
@@ -102,9 +103,8 @@ class JobUpdateSubscription:
         was_live, self.is_live = self.is_live, False
         self._task = None
         if was_live:
-            self._retry_delay_s = RESUBSCRIBE_INITIAL_DELAY_S
-        self._retry_at_s = time.monotonic() + self._retry_delay_s
-        self._retry_delay_s = min(self._retry_delay_s * 2, RESUBSCRIBE_MAX_DELAY_S)
+            self._backoff.reset()
+        self._retry_at_s = time.monotonic() + self._backoff.next_delay_s()
         return was_live
 
     async def _receive(self) -> None:

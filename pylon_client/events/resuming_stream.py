@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -17,6 +16,7 @@ from pylon_client.errors import (
     PylonTimeoutException,
     TimeoutReason,
 )
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.transport import ReplyT, StreamItem, StreamSpec
 
 logger = logging.getLogger(__name__)
@@ -148,11 +148,12 @@ class ResumingStream(Generic[ReplyT]):
 
     async def _reconnect(self, error: BasePylonException) -> None:
         deadline_s = self._last_activity_s + self._give_up_after_s
-        delay_s = RETRY_INITIAL_DELAY_S
-        while error.retryable and time.monotonic() + delay_s < deadline_s:
-            logger.info("Stream interrupted; reconnecting: %s", error)
-            await asyncio.sleep(random.uniform(delay_s / 2, delay_s))  # noqa: S311 -- jitter, no secret
-            delay_s = min(delay_s * 2, RETRY_MAX_DELAY_S)
+        backoff = Backoff(RETRY_INITIAL_DELAY_S, RETRY_MAX_DELAY_S)
+        while (
+            error.retryable and time.monotonic() + (delay_s := backoff.next_delay_s()) < deadline_s
+        ):
+            logger.info("Stream interrupted; reconnecting in %.1f s: %s", delay_s, error)
+            await asyncio.sleep(delay_s)
             try:
                 await self.connect()
             except BasePylonException as another:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,6 +10,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import NO_LOST_BLOCKS, EventLogReader, FeedEvent
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.nats.cancellation import raise_if_cancelled
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class EventSequence:
     async def _read_log(self, after: BlockNumber | None) -> FeedEvent | None:
         clock_s = asyncio.get_running_loop().time
         began_s = clock_s()
-        wait_s = RETRY_INITIAL_DELAY_S
+        backoff = Backoff(RETRY_INITIAL_DELAY_S, RETRY_MAX_DELAY_S)
         while True:
             try:
                 found = await self._event_log(self._subject, after)
@@ -197,8 +197,7 @@ class EventSequence:
             if self._out_of_order and clock_s() - began_s > GIVE_UP_AFTER_S:
                 self._incomplete_reads = INCOMPLETE_READS_MAX
                 return None
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
-            wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
+            await backoff.wait()
 
     async def _deliver_in_order(self, event: FeedEvent) -> None:
         following: FeedEvent | None = event

@@ -107,11 +107,11 @@ class RequestSender:
                 self._reply_budget.record_size(subject, len(message.data))
         except nats.errors.NoRespondersError:
             raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."
+                ErrorCode.NATS_UNAVAILABLE, "No worker is running."
             ) from None
         except TimeoutError:
             raise FailureError(
-                ErrorCode.DEADLINE_EXCEEDED, "No answer came within the time given."
+                ErrorCode.DEADLINE_EXCEEDED, "There was no reply within the timeout."
             ) from None
         except nats.errors.Error as error:
             raise FailureError(

@@ -53,3 +53,19 @@ def test_a_fired_alert_is_detected(tmp_path: Path) -> None:
     reader = series("pylon_build_info", away, role="reader", **place)
     with pytest.raises(AssertionError, match="PylonReadersDown"):
         run_tests(tmp_path, [fired(input_series=[signer, reader])])
+
+
+def test_renamed_metrics_are_recorded_under_their_old_names(tmp_path: Path) -> None:
+    place = {"instance": "worker"}
+    values = {"pylon_publisher_leader": 1, "pylon_weights_deadline_blocks": 20}
+    expected = {"pylon_publishing": 1, "pylon_window_blocks_left": 20}
+    checks = [
+        {
+            "expr": old,
+            "eval_time": "5m",
+            "exp_samples": [{"labels": f'{old}{{instance="worker"}}', "value": value}],
+        }
+        for old, value in expected.items()
+    ]
+    inputs = [series(name, [value] * 20, **place) for name, value in values.items()]
+    run_tests(tmp_path, [{"interval": "1m", "input_series": inputs, "promql_expr_test": checks}])

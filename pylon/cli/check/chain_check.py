@@ -73,7 +73,7 @@ async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
             "runtime", f"{kind}: {why}", "see docs/compatibility.md for what it must have"
         )
     if not missing:
-        yield ok("runtime", "it takes weights, commitments and certificates")
+        yield ok("runtime", "it supports weights, commitments and certificates")
 
 
 async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Finding:
@@ -144,6 +144,6 @@ def _check_permit(subject: str, neuron: Neuron) -> Finding:
 def _check_rate(subject: str, neuron: Neuron, block: Block, limit_blocks: int) -> Finding:
     wait_blocks = neuron.last_update + limit_blocks - block.number
     if neuron.last_update and wait_blocks > 0:
-        return ok(subject, f"weights are taken again in {wait_blocks} blocks")
+        return ok(subject, f"weights are accepted again in {wait_blocks} blocks")
     how_often = f", and then every {limit_blocks} blocks" if limit_blocks else ""
-    return ok(subject, f"weights are taken now{how_often}")
+    return ok(subject, f"weights are accepted now{how_often}")

@@ -65,7 +65,7 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         yield ok("NATS", f"connected to {place.netloc if place else 'it'} as {connection.user}")
         if options.user is None:
             yield warning(
-                "NATS", "it asks for no password: anybody could act as a worker",
+                "NATS", "it requires no password: any client could act as a worker",
                 "give it users with `pylon nats-conf`",
             )  # fmt: skip
         if not settings.uses_reader_user:  # this user may not look at streams
@@ -92,7 +92,7 @@ async def _check_stream(connection: NatsConnection, plan: StreamPlan) -> Finding
     name = plan.name
     found = await stream_differences(connection, plan)
     if found is None:
-        return warning(f"stream {name}", "is not there yet", "the first worker makes it")
+        return warning(f"stream {name}", "does not exist yet", "the first worker creates it")
     if found:
         text = "; ".join(difference.text for difference in found)
         return failure(f"stream {name}", text, stream_remedy(plan, found))

@@ -66,31 +66,31 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
         shown = _JobTable()
         with Screen(console, JOB_COLUMNS, "Jobs") as screen:
 
-            def take(jobs: Iterable[Job]) -> None:
+            def update(jobs: Iterable[Job]) -> None:
                 for job in jobs:
                     if shown.add(job):
                         screen.show(shown.rows, " ".join(filter(None, job_row(job))))
 
             for identity in settings.identities:
-                await subscribe_identity_jobs(connection, identity, lambda job: take([job]))
+                await subscribe_identity_jobs(connection, identity, lambda job: update([job]))
             missed = asyncio.Event()
             missed.set()
             connection.on_gap(missed.set)
             while not connection.closed.is_set():
                 await missed.wait()
                 missed.clear()
-                take(reversed(await _read_jobs(connection, settings.identities)))
+                update(reversed(await _read_jobs(connection, settings.identities)))
     finally:
         await connection.close()
 
 
 async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityName]) -> list[Job]:
-    async def nobody_listens(_job: Job) -> None:
+    async def ignore_change(_job: Job) -> None:
         pass
 
     ledger = JobStore(
         OrderedBucket(connection, JOBS_BUCKET),
-        nobody_listens,
+        ignore_change,
         ended_retention_days=ENDED_JOBS_KEPT_DAYS,
     )
     newest = ListJobs(limit=JOBS_SHOWN)

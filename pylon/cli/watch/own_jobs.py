@@ -74,8 +74,8 @@ async def _fetch_jobs(
     jobs: list[Job] = []
     before: str | None = None
     while True:
-        asked = ListJobs(limit=min(limit - len(jobs), JOBS_PER_PAGE_MAX), before=before)
-        page = await _request(connection, identity, LIST_JOBS, asked)
+        query = ListJobs(limit=min(limit - len(jobs), JOBS_PER_PAGE_MAX), before=before)
+        page = await _request(connection, identity, LIST_JOBS, query)
         jobs += page.jobs
         before = page.next
         if before is None or len(jobs) >= limit:

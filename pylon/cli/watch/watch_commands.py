@@ -129,8 +129,7 @@ def cancel_job(
 ) -> None:
     """Cancel a job that is not submitted yet; it ends as CANCELLED.
 
-    A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
-    is. Newer weights take the place of older ones by themselves.
+    A job that is being submitted cannot be cancelled, and an ended job stays unchanged. Newer weights supersede older ones without a cancellation.
     """
     from pylon.cli.watch import own_jobs
 

@@ -93,7 +93,7 @@ async def test_two_hundred_listeners_see_every_block_once_and_in_order_through_a
         assert len(neurons["neurons"]) == 16
         assert (await client.get(LATEST_NEURONS)).status_code == 200
         assert bridge.log.count("Traceback") == 0
-        # What was never published, before the first worker came, is not lost.
+        # Blocks before the first worker started were never published, so they are not lost.
         assert bridge.log.count("Lost events of") == 0
 
 

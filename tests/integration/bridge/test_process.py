@@ -213,7 +213,7 @@ async def test_what_nobody_reads_is_not_listened_to_for_ever(
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(reader.read(4096), 0.001)
         writer.close()
-        # What the sockets hold on both sides counts as sent.
+        # Bytes in the socket buffers of both sides count as sent.
         assert at_least_bytes <= sent_bytes < most_bytes
         assert (await bridge.get("/health")).status_code == 200
         assert "Traceback" not in bridge.log

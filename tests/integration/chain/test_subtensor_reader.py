@@ -123,14 +123,14 @@ async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
         assert all(older.number <= newer.number for older, newer in pairwise(seen))
 
 
-async def test_what_does_not_exist_is_not_found() -> None:
+async def test_a_missing_item_is_not_found() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
         absent = await failure_of(chain.query(Neurons(NetUid(777)), block, timeout_s=LONG_S))
         future = await failure_of(chain.block(BlockNumber(99_999), timeout_s=LONG_S))
         unknown = Block(number=BlockNumber(3), hash=BlockHash("0x" + "ab" * 32))
         forked = await failure_of(chain.query(Neurons(ONE), unknown, timeout_s=LONG_S))
-        assert chain.connections_opened == 1, "an answer is no reason to reconnect"
+        assert chain.connections_opened == 1, "a response does not cause a reconnect"
     assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
     assert (future.code, future.failure.detail) == (ErrorCode.NOT_FOUND, "Block 99999 not found.")
     assert (forked.code, forked.failure.detail) == (ErrorCode.NOT_FOUND, "Block 3 not found.")
@@ -241,7 +241,7 @@ FALSE_HEADERS = [-1, 2**32, 2**64, "f" * 4_000, "0x" + "f" * 4_000, "not a numbe
 
 
 @pytest.mark.parametrize("number", FALSE_HEADERS)
-async def test_a_false_header_is_a_fault_of_the_node_and_asked_for_again(number: Any) -> None:
+async def test_an_invalid_header_is_a_fault_of_the_node_and_requested_again(number: Any) -> None:
     async with devnet_with() as devnet:
         writes = SubtensorWriter(devnet.url)
         truth = await writes.tip()
@@ -445,6 +445,6 @@ async def test_without_an_archive_the_error_names_the_missing_setting() -> None:
         assert lite_chain.connections_opened == 1
 
 
-def test_a_network_that_is_none_is_refused_at_once() -> None:
+def test_an_invalid_network_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="unknown network"):
         SubtensorReader("fnney")

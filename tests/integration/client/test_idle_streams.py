@@ -45,13 +45,13 @@ class QuietWorker:
     asked: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def latest_block(self, _call: ServiceCall) -> CallResult:
+    async def latest_block(self, call: ServiceCall[Any]) -> CallResult:
         self.asked += 1
         if self.failure is not None:
             raise FailureError(self.failure, "the test says so")
         return CallResult(wire.encode(sample_block_info()))
 
-    async def nothing(self, call: ServiceCall) -> CallResult:
+    async def nothing(self, call: ServiceCall[Any]) -> CallResult:
         is_recent = call.operation == RECENT_NEURONS.name
         code = ErrorCode.NO_RECENT_SNAPSHOT if is_recent else ErrorCode.NOT_FOUND
         raise FailureError(code, "nothing yet")
@@ -61,9 +61,9 @@ class QuietWorker:
         options = ConnectionOptions((self.url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         operations = (PUBLISHED_BLOCK, PUBLISHED_NEURONS, RECENT_NEURONS)
-        handlers: dict[str, Handler[Any]] = {
-            operation.name: self.nothing for operation in operations
-        }
+        handlers: dict[str, Handler[Any]] = dict.fromkeys(
+            (operation.name for operation in operations), self.nothing
+        )
         handlers[LATEST_BLOCK.name] = self.latest_block
         service = RequestService(connection, handlers, identities={}, max_requests=10)
         await service.start()

@@ -87,7 +87,7 @@ async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment
 async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deployment) -> None:
     code, lines = await deployment.check()
     assert code == 0
-    assert lines_with(lines, "the first worker makes it")
+    assert lines_with(lines, "the first worker creates it")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the processes of `pylon up` have in their environments, read from the kernel."""
+"""The environments of the processes of `pylon up`, read from the kernel."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def environment_of(pid: int) -> dict[str, str]:
 @pytest.fixture
 async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
     """The environments by process."""
-    # What the file says counts where the environment does not say otherwise.
+    # Variables of the file apply unless the environment overrides them.
     (tmp_path / ".env").write_text(
         f"PYLON_ID_SN1_HOTKEY_PASSWORD={secret_of('hotkey')}\nPYLON_SENTRY_ENVIRONMENT=of-a-test\n"
         "PROMETHEUS_DISABLE_CREATED_SERIES=True\n"

@@ -59,7 +59,7 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
         service_process(pylon_argv("up"), here, environment) as process,
         httpx.AsyncClient(base_url=url, timeout=HANGS_AFTER_S) as client,
     ):
-        # The chain is away: what needs none is served, the rest fails clearly.
+        # Without the chain, requests that do not need it succeed; others fail with a clear error.
         await eventually(
             lambda: f"{url} serves only requests that do not need the chain" in output.read_text()
         )
@@ -79,7 +79,7 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
                 assert "code" not in answered, "the line works as printed, in any folder"
             assert said.count("did you mean PYLON_OPEN_ACCESS_TOKEN?") == 1
 
-            # Commands in a folder of their own, with the home of the other.
+            # Commands in another folder, with the home of the first.
             home = str(here / ".pylon")
             checked = await pylon_command(elsewhere, {}, "check", "--home", home, "--json")
             report = json.loads(checked.out)

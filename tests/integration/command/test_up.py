@@ -1,4 +1,4 @@
-"""`pylon up` where it cannot run: what it says, and what it leaves alone."""
+"""`pylon up` where it cannot run: its errors, and the files that it does not change."""
 
 import signal
 import socket
@@ -16,7 +16,7 @@ from tests.support.product.service_process import service_process
 
 
 def ports() -> dict[str, str]:
-    """Ports of its own, as `make run` takes them."""
+    """Return variables with free ports, as `make run` takes them."""
     names = ("PORT", "NATS_PORT", "DEVNET_PORT")
     return {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
 

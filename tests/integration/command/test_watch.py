@@ -36,7 +36,7 @@ IDENTITY = {
 
 
 class Watching:
-    """What a watching process has written."""
+    """The output of a watching process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -57,7 +57,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        # Whoever runs tests in the background may have told them to ignore Ctrl-C.
+        # Shells start background jobs, such as tests, with SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     seen = Watching(process)

@@ -1,4 +1,4 @@
-"""A devnet that makes blocks only when told, and the unmodified SDK connected to it."""
+"""A devnet that makes blocks only on request, and the unmodified SDK connected to it."""
 
 from collections.abc import AsyncGenerator
 

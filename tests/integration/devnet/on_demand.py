@@ -19,7 +19,7 @@ async def pool_refusal(client: bittensor.Client, call: Any, wallet: DevWallet) -
 async def included(
     devnet: Devnet, client: bittensor.Client, call: Any, wallet: DevWallet
 ) -> str | None:
-    """Include a call in a block of its own, and return the error with which it failed."""
+    """Include a call in a separate block, and return the error with which it failed."""
     assert await pool_refusal(client, call, wallet) is None
     before = len(devnet.applied_extrinsics())
     await devnet.advance()

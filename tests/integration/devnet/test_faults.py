@@ -1,4 +1,4 @@
-"""What can be made to go wrong, seen through the SDK; and the same over the HTTP control API."""
+"""Injected faults, observed with the SDK, and the HTTP control API."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ REMARK = calls.System.remark(remark=b".")
 
 
 async def raw(devnet: Devnet, *requests: Any) -> list[Any]:
-    """What a bare connection is answered."""
+    """Return the responses on a raw connection."""
     async with connect(devnet.url, max_size=None) as connection:
         answers: list[Any] = []
         for request in requests:
@@ -152,7 +152,7 @@ async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Cl
 async def test_heads_pause_and_resume(live: Devnet, writer: bittensor.Client) -> None:
     live.pause()
     paused_at = await writer.block()
-    # What the pause holds back would have come many times over by then.
+    # Without the pause, several blocks would have been made by then.
     with pytest.raises(TimeoutError):
         await writer.wait_for_block(paused_at + 1, timeout=10 * live.options.block_time_s)
     assert await writer.block() == paused_at
@@ -201,7 +201,7 @@ async def test_a_reorganisation(live: Devnet, writer: bittensor.Client) -> None:
     for number, hash_ in hashes.items():
         assert (live.chain.hash(number) == hash_) == (number < applied.block_number)
     (again,) = live.applied_extrinsics()
-    assert again.hash == applied.hash, "what was included is included again, once"
+    assert again.hash == applied.hash, "the extrinsic must be included again, once"
     substrate: Any = writer._substrate
     with pytest.raises(StateDiscardedError):
         await substrate.raw.query("System", "Number", [], result.block_hash)

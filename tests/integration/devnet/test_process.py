@@ -1,4 +1,4 @@
-"""The devnet as a process of its own: how it starts, stops, is killed, and goes on."""
+"""The devnet as a process: it starts, stops, is killed and resumes."""
 
 import asyncio
 import json
@@ -117,7 +117,7 @@ async def test_fresh_starts_over(tmp_path: Path) -> None:
 
 
 async def refused(*arguments: str) -> str:
-    """What it says that cannot start."""
+    """Return the error of a devnet that cannot start."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pylon_devnet", "--port", "0", *arguments),
         stdout=PIPE,

@@ -18,7 +18,7 @@ from tests.support.chain.sdk_storage import st
 COLDKEY = {"signer": "coldkey"}
 HOTKEY = {"signer": "hotkey"}
 UNREACHED_ROUND = 10**9
-"""A drand round of the next century: what is sealed for it stays sealed."""
+"""A drand round of the next century: data encrypted for it stays encrypted."""
 
 
 async def submit(client: bittensor.Client, call: Any, wallet: DevWallet, **how: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A backup of jobs that are in progress, restored into an empty NATS: nothing is done twice."""
+"""A backup of jobs in progress, restored to an empty NATS, repeats no write."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ class Put:
 
 
 async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
-    """Put jobs, make a backup, let the jobs be carried out, and kill everything but the chain."""
+    """Put jobs, make a backup, let the jobs end, and kill everything but the chain."""
     async with new_nats(folder, "first") as server:
         deployment = Deployment(folder, Nats(server), devnet)
         async with (
@@ -111,7 +111,7 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
     return Put(done.job_id, parked.job_id, sealed.job_id, later.job_id)
 
 
-async def test_jobs_of_a_backup_end_rightly_after_a_restore_and_none_is_carried_out_twice(
+async def test_restored_jobs_end_and_none_is_submitted_twice(
     tmp_path: Path,
 ) -> None:
     options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
@@ -150,7 +150,7 @@ async def test_jobs_of_a_backup_end_rightly_after_a_restore_and_none_is_carried_
 
 
 async def refuse_another_chain(folder: Path, devnet: Devnet, nats_url: str) -> None:
-    """See that a backup is not restored for a chain of another genesis."""
+    """Assert that a backup is not restored for a chain with another genesis."""
     options = DevnetOptions(port=0, block_time_s=60, seed=2, autostart=False)
     async with Devnet(options) as other:
         settings = variables(folder, other, nats_url)
@@ -161,7 +161,7 @@ async def refuse_another_chain(folder: Path, devnet: Devnet, nats_url: str) -> N
         assert "Traceback" not in ended.err
 
 
-async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told(
+async def test_a_restore_requires_stopped_workers_and_replace_for_existing_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_access, "LISTEN_S", 1.0)
@@ -199,7 +199,7 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
             await attempt()
         assert "1 entries of the backup" in await attempt(replace=True)
         assert progress == ["1 of 1 entries written"] * 2
-        # A worker that starts meanwhile has written first.
+        # A worker that started meanwhile has written first.
         entries = BackupFile(path, "jobs.zip").entries()
         with pytest.raises(BackupError, match=r"lane\.sn1\.weights was written meanwhile"):
             await JobStoreCopy(connection).import_entries(
@@ -218,7 +218,7 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
         ),
     ],
 )
-async def test_without_the_password_of_workers_there_is_no_backup(
+async def test_a_backup_requires_the_password_of_workers(
     tmp_path: Path, password: dict[str, str], says: str
 ) -> None:
     async with new_nats(tmp_path, "nats") as server:
@@ -229,21 +229,21 @@ async def test_without_the_password_of_workers_there_is_no_backup(
     assert not (tmp_path / "jobs.zip").exists()
 
 
-async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_one(
+async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored(
     tmp_path: Path,
 ) -> None:
     path = await _small_backup(tmp_path)
     here = {"PYLON_HOME": "new-home"}
     into = await pylon_command(tmp_path, here, "restore", path.name, "--no-chain-check")
     assert into.code == 0, into.err
-    # A home of the command line counts more than a NATS of the environment.
+    # --home takes precedence over PYLON_NATS_URL.
     other_nats = {"PYLON_NATS_URL": "nats://127.0.0.1:1"}
     out = await pylon_command(tmp_path, other_nats, "backup", "copy.zip", "--home", "new-home")
     assert out.code == 0, out.err
     copy = BackupFile(tmp_path / "copy.zip", "copy.zip")
     assert list(copy.entries()) == list(BackupFile(path, path.name).entries())
     assert copy.manifest.genesis == "0x01"
-    # Nothing is taken for an empty state, such as in another folder.
+    # A folder without state is an error, not an empty state.
     elsewhere = await pylon_command(tmp_path, here, "backup", "devnet.zip", "--devnet")
     assert elsewhere.code == 1
     assert f"there is no state in {tmp_path / 'new-home' / 'devnet'}" in elsewhere.err

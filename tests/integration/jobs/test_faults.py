@@ -12,10 +12,10 @@ import pytest
 from tests.support.product.fault_run import SUBNETS, FaultRun
 
 
-# With these seeds, all of the moving epochs, absent signers and deleted streams come first.
+# These seeds begin with moving epochs, absent signers and deleted streams.
 @pytest.mark.slow
 @pytest.mark.parametrize(("servers", "jobs", "seed"), [(1, 9, 11), (3, 9, 253)])
-async def test_w1_w6_n8_n9_n10_no_accepted_job_is_lost_or_doubled_under_faults(
+async def test_faults_lose_no_accepted_job_and_repeat_none(
     tmp_path: Path, servers: int, jobs: int, seed: int
 ) -> None:
     figures = await FaultRun(tmp_path, jobs, seed, servers=servers).run()

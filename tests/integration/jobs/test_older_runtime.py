@@ -1,4 +1,4 @@
-"""Writes on the runtime of finney's spec 424, which lacks what the SDK's own intents read first."""
+"""Writes on the runtime of finney's spec 424, which lacks items that the SDK's intents read."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def devnet(
     sdk_home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Devnet]:
-    """A chain in the shape of finney's, without the calls that a test names."""
+    """Run a chain like finney without the calls that a test names."""
     missing = getattr(request, "param", ())
 
     def without_calls(runtime: str) -> Declaration:
@@ -44,13 +44,13 @@ async def devnet(
         yield node
 
 
-async def test_the_sdk_itself_cannot_set_weights_there(devnet: Devnet) -> None:
+async def test_the_sdk_cannot_set_weights_on_this_runtime(devnet: Devnet) -> None:
     async with bittensor.Client(devnet.url) as client:
         with pytest.raises(ValueError, match="SubnetEpochConsensus"):
             await client.query(st.SubtensorModule.SubnetEpochConsensus, [1])
 
 
-async def test_weights_in_the_open_and_sealed_are_set(
+async def test_plain_and_sealed_weights_are_set(
     deployment: Deployment,
     identity: IdentityOf,
 ) -> None:
@@ -77,7 +77,7 @@ async def test_weights_in_the_open_and_sealed_are_set(
     indirect=True,
     ids=["without-calls"],
 )
-async def test_a_write_that_the_runtime_does_not_have_ends_and_names_the_call(
+async def test_a_write_without_a_runtime_call_is_rejected_and_names_the_call(
     deployment: Deployment,
     identity: IdentityOf,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The index of open jobs over real streams: kept up, made for older ledgers, and made again."""
+"""The index of open jobs over real streams: updates, older job stores, and recreated streams."""
 
 import pytest
 from nats.js.client import JetStreamContext
@@ -49,10 +49,10 @@ async def markers(connection: NatsConnection) -> list[str]:
     return await OrderedBucket(connection, JOBS_BUCKET).keys(f"open.{ALICE}.{JobKind.COMMITMENT}")
 
 
-async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None:
+async def test_markers_are_written_with_jobs_and_removed_with_their_end(nats: Nats) -> None:
     connection, another = await nats.provision(JOB_STORE, JOB_QUEUE), await nats.connect(1)
     jobs = [await accept(connection, number) for number in range(5)]
-    assert await open_ids(another) == [jobs[-1].job_id]  # each took the place of the one before
+    assert await open_ids(another) == [jobs[-1].job_id]  # each superseded the one before
     assert len(await markers(connection)) == 1
     ledger = ledger_of(connection)
     held = await ledger.get(ALICE, jobs[-1].job_id)
@@ -64,7 +64,7 @@ async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None
     assert [one.job.job_id for one in page.jobs] == [job.job_id for job in reversed(jobs)]
 
 
-async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
+async def test_open_jobs_of_an_older_version_are_indexed_and_queued(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_jobs, "UPGRADE_OVERLAP_S", 1)
@@ -77,7 +77,7 @@ async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
     await stream.purge_stream(JOB_QUEUE.name)
     another = await nats.connect(1)
     assert await open_ids(another) == [job.job_id]
-    # Until workers of the older version have gone, they may write jobs without a marker.
+    # Workers of the older version may still store jobs without a marker.
     await stream.purge_stream(
         JOB_STORE.name, subject=f"$KV.{JOBS_BUCKET}.{(await markers(another))[0]}"
     )
@@ -100,7 +100,7 @@ async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
     ]
 
 
-async def test_a_ledger_that_was_made_again_is_indexed_again(nats: Nats) -> None:
+async def test_a_job_store_that_was_recreated_is_indexed_again(nats: Nats) -> None:
     connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     lost = await accept(connection, 1)
     assert await open_ids(connection) == [lost.job_id]

@@ -1,4 +1,4 @@
-"""A deployment whose chain node is of another chain than its state: nothing is mixed up."""
+"""A deployment whose node is of another chain than its state refuses to work."""
 
 import asyncio
 import re
@@ -55,7 +55,7 @@ def options(seed: int) -> DevnetOptions:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def old() -> AsyncGenerator[Devnet]:
-    """The chain of the state, which is the longer one."""
+    """Run the chain of the state, which is the longer one."""
     async with Devnet(options(1)) as node:
         await node.advance(HIGHER_BY_BLOCKS)
         yield node
@@ -69,7 +69,7 @@ async def new() -> AsyncGenerator[Devnet]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def proxy(old: Devnet) -> AsyncGenerator[TcpProxy]:
-    """The address of a node that can come back as another."""
+    """Return the address of a node that can be replaced by another."""
     async with TcpProxy(port_of(old)) as running:
         yield running
 
@@ -118,7 +118,7 @@ async def latest_number(deployment: Deployment) -> int:
     return int(wire.decode(reply.body)["number"])
 
 
-async def test_it_is_refused_at_the_start_until_the_state_is_set_aside(
+async def test_a_worker_on_another_chain_refuses_to_start_until_a_reset(
     deployment: Deployment, old: Devnet, new: Devnet
 ) -> None:
     async with deployment.worker():
@@ -169,7 +169,7 @@ async def readiness(worker: WorkerProcess) -> httpx.Response:
         return await http.get(f"{found[1]}/readyz")
 
 
-async def test_a_node_that_comes_back_as_another_chain_is_refused_and_gets_nothing(
+async def test_a_node_that_returns_as_another_chain_is_refused(
     deployment: Deployment, old: Devnet, new: Devnet, proxy: TcpProxy
 ) -> None:
     settings = {
@@ -198,7 +198,7 @@ async def test_a_node_that_comes_back_as_another_chain_is_refused_and_gets_nothi
                 "pylon.v1.open.1.neurons.at", b'{"block_number":3}', timeout=HANGS_AFTER_S
             )
         assert (reply.headers or {})["Pylon-Error"] == "WRONG_CHAIN"
-        # Long enough for each of its parts to have come to the job and to new heads.
+        # Long enough for each part of the worker to receive the job and new heads.
         height = new.best_number
         while new.best_number < height + 40:
             await asyncio.sleep(BLOCK_TIME_S)
@@ -219,7 +219,7 @@ async def test_a_node_that_comes_back_as_another_chain_is_refused_and_gets_nothi
         assert "is not published" not in worker.log
 
 
-async def test_a_reader_whose_node_is_of_another_chain_than_the_signers_answers_nothing(
+async def test_a_reader_on_another_chain_than_the_signers_rejects_requests(
     deployment: Deployment, old: Devnet, new: Devnet
 ) -> None:
     misled = Deployment(deployment.folder, deployment.nats, new)
@@ -246,10 +246,10 @@ async def test_a_reader_whose_node_is_of_another_chain_than_the_signers_answers_
         assert (reply.headers or {})["Pylon-Error"] == "WRONG_CHAIN"
 
 
-async def test_what_is_signed_for_one_chain_is_in_no_pool_of_another(
+async def test_an_extrinsic_of_one_chain_is_refused_by_another(
     deployment: Deployment, old: Devnet, new: Devnet, proxy: TcpProxy
 ) -> None:
-    """The node changes after the signature, with and without a guard that would notice."""
+    """The node changes after the signature, with and without a guard that detects it."""
     signer = open_hotkey(deployment.folder / "wallets", "sn2", "default")
     network = f"ws://127.0.0.1:{proxy.port}"
     guard = ChainGuard(network, lambda _: "", needs_binding=True)

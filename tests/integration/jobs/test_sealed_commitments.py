@@ -1,4 +1,4 @@
-"""A sealed commitment from its request to what every reader sees once the chain has opened it."""
+"""A sealed commitment from its request to the reads after its reveal."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = 'plain hello {"é": 1}'
 OWN = hotkey(2, 0)
 BLOCKS = 30
-"""Until the text may be opened: few, since the job is followed closely only from then on."""
+"""Blocks until the reveal: few, because the job is checked often only after it is due."""
 
 
 async def sealed(sn2: AsyncIdentity) -> SetRevealedCommitmentResponse:
@@ -53,7 +53,7 @@ async def by_turbobt(devnet: Devnet) -> Any:
     return json.loads(printed)
 
 
-async def test_what_the_chain_opens_is_read_as_it_was_sealed(
+async def test_revealed_commitments_are_read_as_they_were_sealed(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
@@ -64,7 +64,7 @@ async def test_what_the_chain_opens_is_read_as_it_was_sealed(
         job = await sn2.get_job(made.job_id)
         assert (job.state, job.has_ended) == (JobState.COMMITTED, False)
         assert job.reveal_round == made.reveal_round
-        # The devnet takes a text only if it is what was sealed, with its length before it.
+        # The devnet accepts a text only if it is the sealed one, prefixed by its length.
         devnet.reveal_commitment(2, OWN, TEXT)
         await devnet.advance(3)
         await becomes(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
@@ -76,7 +76,7 @@ async def test_what_the_chain_opens_is_read_as_it_was_sealed(
         await comes_true(is_read)
 
 
-async def test_the_readers_of_others_read_what_was_sealed(devnet: Devnet, tmp_path: Path) -> None:
+async def test_other_readers_read_the_sealed_commitment(devnet: Devnet, tmp_path: Path) -> None:
     write_wallet(tmp_path / "wallets", "sn2", "default")
     signer = open_hotkey(tmp_path / "wallets", "sn2", "default")
     chain = SubtensorWriter(devnet.url)
@@ -95,7 +95,7 @@ async def test_the_readers_of_others_read_what_was_sealed(devnet: Devnet, tmp_pa
     assert (by_sdk.value, by_sdk.is_revealed) == (TEXT, True)
 
 
-async def test_a_reveal_that_fails_is_reported_by_the_job_and_shown(
+async def test_a_failed_reveal_is_shown_by_the_job_and_the_reads(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
@@ -114,7 +114,7 @@ async def test_a_reveal_that_fails_is_reported_by_the_job_and_shown(
         await comes_true(is_shown)
 
 
-async def test_a_commitment_in_its_place_supersedes_it(
+async def test_a_newer_commitment_supersedes_it(
     deployment: Deployment,
     identity: IdentityOf,
 ) -> None:
@@ -126,7 +126,7 @@ async def test_a_commitment_in_its_place_supersedes_it(
 
 
 class Stored:
-    """The items of one hotkey, as the SDK decodes them."""
+    """Return the items of one hotkey, as the SDK decodes them."""
 
     def __init__(self, kept: Any, revealed: list[int], last: int) -> None:
         self._items = {
@@ -153,16 +153,16 @@ def kept(block: int, field: str) -> dict[str, Any]:
         (Stored(None, [90], 100), RevealStatus.FAILED),
         (Stored(kept(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
         (Stored(kept(110, "Raw2"), [], 110), RevealStatus.REPLACED),
-        # Opened before it was replaced, and the one in its place opened later.
+        # The first was revealed before it was replaced, and the second later.
         (Stored(kept(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
         (Stored(None, [120], 110), RevealStatus.REPLACED),
     ],
 )
-async def test_what_became_of_a_seal(stored: Any, seal: RevealStatus) -> None:
+async def test_the_reveal_status_of_a_sealed_commitment(stored: Any, seal: RevealStatus) -> None:
     assert await read_reveal_status(stored, NetUid(2), Hotkey(OWN), BlockNumber(100), "0x") is seal
 
 
-async def test_a_hotkey_without_commitments_has_no_seal(devnet: Devnet) -> None:
+async def test_a_hotkey_without_commitments_has_no_reveal_status(devnet: Devnet) -> None:
     chain = SubtensorWriter(devnet.url)
     assert (
         await chain.reveal_status(NetUid(2), Hotkey(hotkey(2, 5)), BlockNumber(1))

@@ -1,4 +1,4 @@
-"""Identities that nothing can sign for, through whole workers that are really killed."""
+"""Identities without a signer, through whole workers that are killed."""
 
 import asyncio
 import re
@@ -50,7 +50,7 @@ def health_url(worker: WorkerProcess) -> str:
 
 
 def encrypt(path: Path) -> None:
-    """Put the same hotkey there under a password."""
+    """Encrypt the same hotkey with a password."""
     from bittensor import keyfiles
 
     signer: Any = open_hotkey(path.parents[2], path.parents[1].name, path.name)
@@ -68,7 +68,7 @@ def leave_public_half(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Problem:
-    """What makes a hotkey useless, and how that is reported.
+    """A defect of a hotkey, and its report.
 
     Attributes:
         spoil: makes the file such.
@@ -92,7 +92,7 @@ ENCRYPTED = Problem(encrypt, "encrypted", "set PYLON_ID_SN12_HOTKEY_PASSWORD")
     [{"sn1": MISSING, "sn12": TRUNCATED}, {"sn1": PUBLIC_ONLY, "sn12": ENCRYPTED}],
     ids=["missing-and-truncated", "public-and-encrypted"],
 )
-async def test_identities_whose_hotkeys_cannot_sign_are_refused_and_named(
+async def test_identities_whose_hotkeys_cannot_sign_are_rejected_and_named(
     deployment: Deployment,
     identity: IdentityOf,
     http: httpx.AsyncClient,
@@ -125,7 +125,7 @@ async def test_identities_whose_hotkeys_cannot_sign_are_refused_and_named(
             assert re.search(f"identity {name} cannot write: .*{problem.text}", ready.text)
             labels = f'identity="{name}",problem="{problem.name}"'
             assert f"pylon_identity_cannot_sign{{{labels}}} 1.0" in metrics.text
-        # One with the right password writes, and reads what is its own.
+        # An identity with the right password writes, and reads its own jobs.
         sn2 = await identity("sn2")
         await sn2.set_commitment("0xff")
 
@@ -136,7 +136,7 @@ async def test_identities_whose_hotkeys_cannot_sign_are_refused_and_named(
         assert PASSWORD not in worker.log
 
 
-async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_over(
+async def test_without_a_signer_writes_are_rejected_after_the_grace_period(
     deployment: Deployment,
     identity: IdentityOf,
     http: httpx.AsyncClient,
@@ -177,19 +177,19 @@ async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_ov
 async def put_with_warning(
     identity: AsyncIdentity, weights: dict[Hotkey, Weight]
 ) -> SetWeightsResponse:
-    """Put the same weights until the answer warns: a killed signer counts as running at first."""
+    """Put the same weights until the response warns: a killed signer counts as running at first."""
     async with asyncio.timeout(HANGS_AFTER_S):
         while (answer := await identity.put_weights(weights)).warning is None:
             await asyncio.sleep(0.5)
     return answer
 
 
-async def test_what_is_accepted_while_its_signer_restarts_says_so_and_is_cancelled_or_expires(
+async def test_writes_accepted_while_their_signer_restarts_warn_and_can_be_cancelled(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
-    """Another signer, which has other hotkeys, accepts it until the grace period is over."""
+    """Another signer with other hotkeys accepts writes until the grace period is over."""
     sn2, sn1 = await identity("sn2"), await identity("sn1")
     without = {"PYLON_BITTENSOR_WALLET_PATH": str(deployment.folder / "no-wallets")}
     async with deployment.worker(PYLON_WORKER_ROLE="signer", **without):
@@ -214,7 +214,7 @@ async def test_what_is_accepted_while_its_signer_restarts_says_so_and_is_cancell
         assert cancelled.state is JobState.CANCELLED
         assert cancelled.last_error is not None
         assert cancelled.last_error.code is ErrorCode.CANCELLED
-        # An epoch that begins sooner counts as the one in which they were accepted.
+        # A triggered epoch counts as the one in which they were accepted.
         await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
         devnet.trigger_epoch(2)
         await devnet.advance(10)

@@ -1,4 +1,4 @@
-"""Writing to a devnet through the unmodified SDK."""
+"""Writes to a devnet through the unmodified SDK."""
 
 import asyncio
 import logging
@@ -100,7 +100,7 @@ async def settled(chain: SubtensorWriter, signed: SignedCall) -> Inclusion | Non
         ("sn12", 12, JobKind.WEIGHTS, None),
     ],
 )
-async def test_a_write_is_found_and_stands(
+async def test_a_write_is_found_and_is_on_chain(
     devnet: Devnet,
     chain: SubtensorWriter,
     tmp_path: Path,
@@ -129,7 +129,7 @@ async def test_a_write_is_found_and_stands(
     assert sum(devnet.applied_counts()[own].values()) == 1
 
 
-async def test_w9_facts_are_those_of_the_subnet(
+async def test_weights_state_is_that_of_the_subnet(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     own = Hotkey(signer_of(tmp_path, "sn12").ss58_address)
@@ -146,7 +146,7 @@ async def test_w9_facts_are_those_of_the_subnet(
     assert (await chain.weights_state(NetUid(2), FIRST, own, [])).commit_reveal is None
 
 
-async def test_w4_a_rate_limit_is_told_by_the_pool(
+async def test_the_pool_reports_a_rate_limit(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     devnet.set_hyperparameter(2, "MinAllowedWeights", 0)
@@ -172,10 +172,10 @@ async def test_w4_a_rate_limit_is_told_by_the_pool(
 
 @pytest.mark.parametrize(
     ("refused_for", "connections"),
-    # What a connection knows of the runtime's version may be what is wrong with a signature.
+    # A signature may be wrong because the connection has an old runtime version.
     [("Transaction is outdated", 1), ("Transaction has a bad signature", 3)],
 )
-async def test_errors_of_nonce_and_era_are_signed_again(
+async def test_a_refusal_that_a_new_signature_resolves_is_retried(
     devnet: Devnet, tmp_path: Path, refused_for: str, connections: int
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
@@ -195,7 +195,7 @@ async def test_errors_of_nonce_and_era_are_signed_again(
         await chain.close()
 
 
-async def test_nothing_is_sealed_by_a_clock_that_is_behind(
+async def test_a_clock_that_is_behind_does_not_affect_sealing(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
@@ -211,7 +211,7 @@ async def test_nothing_is_sealed_by_a_clock_that_is_behind(
     await chain.sign(call, signer)
 
 
-async def test_what_would_be_over_when_it_is_signed_is_not_sent(
+async def test_a_job_whose_deadline_passes_before_signing_is_not_submitted(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
@@ -228,10 +228,10 @@ async def test_what_would_be_over_when_it_is_signed_is_not_sent(
     assert await settled(chain, signed) is not None
 
 
-async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
+async def test_a_limit_of_the_node_is_not_a_rate_limit_of_the_chain(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
-    """The text of such an error is not the chain's word on the write."""
+    """Such an error does not show that the chain refused the write."""
     signer = signer_of(tmp_path, "sn2")
     call = CertificateCall(NetUid(2), 1, bytes(range(32)))
     await chain.sign(call, signer)
@@ -243,7 +243,7 @@ async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
     assert (await chain.sign(call, signer)).record.nonce == 0
 
 
-async def test_the_number_of_a_refusal_without_a_name_is_kept(
+async def test_the_number_of_an_unnamed_refusal_is_reported(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer_of(tmp_path, "sn2"))
@@ -253,7 +253,7 @@ async def test_the_number_of_a_refusal_without_a_name_is_kept(
     assert "Custom error: 200" in refused.value.refusal.detail
 
 
-async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
+async def test_a_dropped_extrinsic_is_in_no_block_of_its_era(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
@@ -263,7 +263,7 @@ async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
     assert await settled(chain, signed) is None
 
 
-async def test_c12_an_old_write_is_looked_for_in_the_archive(tmp_path: Path) -> None:
+async def test_an_old_write_is_searched_in_the_archive(tmp_path: Path) -> None:
     options = DevnetOptions(
         port=0, active=False, autostart=False, genesis_time_ms=1_700_000_000_000
     )

@@ -1,4 +1,4 @@
-"""What goes to Sentry, seen by a server that stands in its place."""
+"""Reports to Sentry, received by a stand-in server."""
 
 import gzip
 import json
@@ -107,7 +107,7 @@ async def test_without_a_dsn_nothing_is_reported(tmp_path: Path, dsn: str) -> No
     assert out.strip() == "False"
 
 
-async def test_a_place_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+async def test_an_invalid_dsn_is_reported_in_one_line(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {"PYLON_SENTRY_DSN": "no-dsn"}, "worker")
     assert ended.code == 2
     assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is not a valid DSN\n"

@@ -1,4 +1,4 @@
-"""One request under one name in every log that it leaves a line in."""
+"""The id of a request in the logs of all processes."""
 
 import json
 from pathlib import Path

@@ -38,7 +38,7 @@ class FakeConnection(NatsConnection):
 
 
 class FakeConnects:
-    """Connects that fail as often as told, and then work."""
+    """Connects that fail with the given errors, then succeed."""
 
     def __init__(self, *failures: FailureError) -> None:
         self.failures = list(failures)

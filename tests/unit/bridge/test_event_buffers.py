@@ -1,4 +1,4 @@
-"""What listeners of a stream are sent, and who may listen."""
+"""Frames that listeners of a stream receive, and access to it."""
 
 import asyncio
 from collections.abc import AsyncGenerator

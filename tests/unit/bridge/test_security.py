@@ -1,4 +1,4 @@
-"""What every answer tells browsers, how much a head may hold, and which methods a path takes."""
+"""Security headers, the maximum size of request headers, and the methods of a path."""
 
 import httpx
 import pytest

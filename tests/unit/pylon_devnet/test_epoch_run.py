@@ -1,4 +1,4 @@
-"""What an epoch makes of weights and stakes."""
+"""Results of epochs from weights and stakes."""
 
 import pytest
 from hypothesis import given

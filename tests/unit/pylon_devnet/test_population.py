@@ -12,7 +12,7 @@ def test_every_subnet_can_be_made_as_large_as_another(neurons: int) -> None:
     for netuid in (1, 2, 12, 101):
         assert len(set(hotkeys(state, netuid))) == neurons
         permits = state.get(SUBTENSOR, "ValidatorPermit", netuid)
-        # Who has too little stake is given none.
+        # Neurons with too little stake get no permit.
         assert neurons // 8 < sum(permits) <= neurons // 4
         assert any(state.get(SUBTENSOR, "Incentive", netuid)), "weights came to something"
     node.chain.close()

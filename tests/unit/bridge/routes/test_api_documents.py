@@ -21,7 +21,7 @@ async def test_the_page_for_people_needs_nothing_from_elsewhere(client: httpx.As
         response = await client.get(asset)
         assert response.status_code == 200
         assert response.content
-    # Unless told not to, the page sends the schema's address to a validator.
+    # By default the page sends the schema's address to a validator.
     assert '"validatorUrl": null' in page.text
 
 

@@ -1,4 +1,4 @@
-"""What a listener to one job is sent, and who may listen."""
+"""Frames of a job's stream, and access to it."""
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
     assert [asked.subject for asked in nats.asked] == ["pylon.v1.identity.sn1.jobs.get"]
     assert json.loads(nats.asked[0].body) == {"job_id": JOB_ID}
     hear = nats.heard[SUBJECT]
-    hear(job(ACCEPTED, 1))  # what the answer told already
+    hear(job(ACCEPTED, 1))  # in the response already
     hear(job(SUBMITTING, 2, attempts=1))
     hear(job(SUBMITTING, 2, attempts=1))
     hear(job(SUBMITTING, 2, attempts=2))  # another change within the same millisecond

@@ -113,7 +113,7 @@ async def test_authorization_that_is_no_token_leaves_a_session_what_it_is(
 async def test_an_identity_that_workers_have_on_another_subnet_writes_nothing(
     client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
-    """A worker that has been told of the identity's move before this bridge refuses for it."""
+    """A worker with newer settings than this bridge rejects requests of a moved identity."""
 
     def answer(asked: Asked) -> bytes:
         assert asked.headers["Pylon-Netuid"] == "1"

@@ -1,4 +1,4 @@
-"""Which node reads which block."""
+"""Routing of reads between the lite node and the archive node."""
 
 import pytest
 
@@ -86,7 +86,7 @@ async def test_an_announced_head_sends_no_read_to_the_archive() -> None:
     assert not archive.reads
 
 
-async def test_without_an_archive_a_wrong_head_keeps_no_read_from_the_node() -> None:
+async def test_without_an_archive_a_wrong_head_affects_no_read() -> None:
     lite, _ = nodes()
     chain = RoutedChain(lite, None, cutoff_blocks=300)
     chain.observe_head(BlockNumber(HEAD + 10_000))
@@ -104,7 +104,7 @@ async def test_an_archive_of_another_chain_is_not_used() -> None:
     assert set(archive.reads) == {OF_WHICH_CHAIN}
 
 
-async def test_which_chain_the_archive_is_of_is_asked_once() -> None:
+async def test_the_chain_of_the_archive_is_checked_once() -> None:
     lite, archive = nodes()
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
     for number in (10, 20, 30):

@@ -1,4 +1,4 @@
-"""No number from a node is used before it is bounded."""
+"""Bounds of the numbers that a node reports."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ HUGE = 16**4_000
 
 
 def short_id(value: object) -> str:
-    """An identifier of a test: pytest cannot show so long an integer either."""
+    """An identifier of a test: pytest cannot show an integer of that length either."""
     return type(value).__name__
 
 

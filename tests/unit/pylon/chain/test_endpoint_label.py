@@ -1,4 +1,4 @@
-"""How nodes are named where people read it, and that nothing of their URLs shows."""
+"""Labels of nodes, without the secrets of their URLs."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_node_is_named_by_its_host_and_port(network: str, shown: str) -> None:
 
 @pytest.mark.parametrize("network", ["node.example/secret-key", "http://node.example/secret-key"])
 @pytest.mark.parametrize("made", [node_url, SubtensorReader, SubtensorWriter])
-def test_what_names_no_node_is_not_repeated(network: str, made: type) -> None:
+def test_an_invalid_network_is_not_in_the_error(network: str, made: type) -> None:
     with pytest.raises(ValueError, match=r"unknown network: choose one of .*finney") as refused:
         made(network)
     assert "secret-key" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The table of SDK errors, held against the SDK that is installed."""
+"""The table of faults, checked against the installed SDK."""
 
 import asyncio
 import importlib
@@ -38,7 +38,7 @@ def test_every_class_of_the_table_is_in_the_installed_sdk(name: str) -> None:
 
 
 def as_the_sdk_raises_it(error: transport.SubstrateRequestException) -> Exception:
-    """What a read of the SDK raises for an error of its transport."""
+    """Return the error that a read of the SDK raises for an error of its transport."""
     public = chain_error_from_substrate_request(error)
     public.__cause__ = error
     return public
@@ -160,7 +160,7 @@ async def answer_404(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         ("wss", "127.0.0.1:{port}", "TLS failed"),
     ],
 )
-async def test_why_a_node_is_not_reached_is_told_in_words_and_its_secrets_are_not(
+async def test_the_log_says_why_a_node_is_unreachable_without_secrets(
     caplog: pytest.LogCaptureFixture, scheme: str, place: str, why: str
 ) -> None:
     async with await asyncio.start_server(answer_404, "127.0.0.1", 0) as server:

@@ -1,4 +1,4 @@
-"""From decoded records to the contract's neurons."""
+"""Conversion of decoded records to neurons."""
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any

@@ -1,4 +1,4 @@
-"""The owner of a connection, with a fake client whose every move a test decides."""
+"""The owner of a connection, with a client that the tests control."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,14 +15,14 @@ PATIENT = ConnectionTimeouts(discard_after_silence_s=0.0, backoff_s=0.0)
 
 
 class FakeClient:
-    """A connection that counts who is in its `recv`, and answers, hangs or fails as it is told."""
+    """A connection that counts concurrent calls of `recv`, and responds, hangs or fails."""
 
     def __init__(self, on_connect: Exception | None = None) -> None:
         self.on_connect = on_connect
         self.closed = asyncio.Event()
         self.in_recv = 0
         self.most_in_recv = 0
-        self.silent = asyncio.Event()  # never set: who waits for it hangs
+        self.silent = asyncio.Event()  # never set: a wait for it hangs
 
     async def connect(self) -> None:
         if self.on_connect is not None:

@@ -1,4 +1,4 @@
-"""Weights as the chain takes them, and what of them is lost."""
+"""Normalized weights, and weights that are rounded to 0."""
 
 import pytest
 from bittensor.intents import normalize
@@ -27,7 +27,7 @@ def test_a_weight_that_rounds_to_zero_is_reported() -> None:
     assert fitted({1: 1.0, 2: 1e-9, 3: 0.0}) == ({1: 65535}, {2})
 
 
-def test_an_explicit_zero_gets_nothing_of_what_is_clipped() -> None:
+def test_an_explicit_zero_gets_no_share_of_clipped_weights() -> None:
     weights, lost = fitted({1: 1.0, 2: 0.0, 3: 0.0}, limit=U16_MAX // 2)
     assert (weights, lost) == ({1: 65535}, set())
 
@@ -43,7 +43,7 @@ def test_no_weight_is_above_the_limit(limit: int) -> None:
 
 
 @given(st.dictionaries(st.integers(1, 255), st.floats(0, 1e6), min_size=1, max_size=64))
-def test_without_a_limit_it_is_what_the_sdk_makes_of_them(weights: dict[int, float]) -> None:
+def test_without_a_limit_the_result_equals_that_of_the_sdk(weights: dict[int, float]) -> None:
     if not any(weights.values()):
         return
     uids, values = normalize(list(weights), list(weights.values()))

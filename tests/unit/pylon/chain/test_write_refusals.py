@@ -37,16 +37,16 @@ def test_every_known_error_has_a_kind(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
 )
-def test_errors_of_nonce_and_era_are_signed_again(name: str) -> None:
+def test_a_refusal_that_a_new_signature_resolves_is_retried(name: str) -> None:
     assert refusal_of(name, KNOWN[name]).kind is RefusalKind.RETRY
 
 
-def test_what_nobody_knows_is_tried_again() -> None:
+def test_unknown_errors_are_retried() -> None:
     assert refusal_of("Invented", "unknown").kind is RefusalKind.RETRY
     assert refusal_of(None, "invented").kind is RefusalKind.RETRY
 
 
-def test_what_has_no_name_is_told_by_its_number() -> None:
+def test_an_error_without_a_name_is_reported_by_its_number() -> None:
     refusal = refusal_of(None, "invalid_argument", "Invalid Transaction: Custom error: 200")
     assert "Custom error: 200" in refusal.detail
 
@@ -59,7 +59,7 @@ def test_a_reason_is_one_short_line_without_addresses() -> None:
     assert len(detail) < REASON_MAX_CHARS + 100
 
 
-def test_a_mechanism_that_does_not_exist_is_not_told_as_a_missing_subnet() -> None:
+def test_a_missing_mechanism_is_not_reported_as_a_missing_subnet() -> None:
     """The chain has one name for both, and the SDK one code."""
     refusal = refusal_of("MechanismDoesNotExist", KNOWN["MechanismDoesNotExist"])
     assert (refusal.code, refusal.kind) == (ErrorCode.NOT_FOUND, RefusalKind.FATAL)

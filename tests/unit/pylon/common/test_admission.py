@@ -1,4 +1,4 @@
-"""Places for concurrent requests: a share for each caller, none for those that wait."""
+"""Permits for concurrent requests: a share for each caller, none for parked requests."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_after_parking_a_place_is_taken_again() -> None:
     assert admission.in_use == 0
 
 
-def test_a_request_goes_on_without_a_place_when_none_is_free() -> None:
+def test_a_request_continues_without_a_permit_if_none_is_free() -> None:
     admission = Admission(12, CALLERS)
     with admission.admit(ALICE) as place:
         with place.parked():

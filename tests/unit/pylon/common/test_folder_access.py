@@ -1,4 +1,4 @@
-"""State of another user is refused with both users and the file, before a write."""
+"""State of another user is refused before a write, with both users and the file."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def home() -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-def test_what_this_user_may_use_is_fit(tmp_path: Path) -> None:
+def test_accessible_paths_pass(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").touch()
     (tmp_path / "folder" / "nowhere").symlink_to("/proc/1/mem")
@@ -55,7 +55,7 @@ def test_what_this_user_may_use_is_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
-def test_a_home_that_another_user_ran_from_is_refused_with_what_to_do(home: Path) -> None:
+def test_a_home_of_another_user_is_refused_with_the_remedy(home: Path) -> None:
     chain = home / "devnet" / "chain" / "chain.sqlite3"
     chain.touch(0o600)
     ended = subprocess.run(

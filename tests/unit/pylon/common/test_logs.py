@@ -32,7 +32,7 @@ def record(text: str, *arguments: object) -> logging.LogRecord:
     return logging.LogRecord("pylon.test", logging.WARNING, "file", 1, text, arguments, None)
 
 
-def test_a_line_of_json_has_what_happened_and_what_was_noted() -> None:
+def test_a_json_line_contains_the_event_and_the_bound_fields() -> None:
     noted = bind_log_fields(request_id="r-1", identity="alice", netuid=7, block=None, trace_id="")
     line = json.loads(JsonFormatter().format(record("Job %s waits", "j-1")))
     reset_log_fields(noted)
@@ -48,7 +48,7 @@ def test_a_line_of_json_has_what_happened_and_what_was_noted() -> None:
     assert "request_id" not in json.loads(JsonFormatter().format(record("next")))
 
 
-def test_a_line_for_people_ends_with_what_was_noted() -> None:
+def test_a_text_line_ends_with_the_bound_fields() -> None:
     noted = bind_log_fields(request_id="r-1")
     text = HumanFormatter().format(record("Stopped"))
     reset_log_fields(noted)
@@ -56,7 +56,7 @@ def test_a_line_for_people_ends_with_what_was_noted() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()])
-def test_secrets_are_not_written_wherever_they_stand(formatter: logging.Formatter) -> None:
+def test_secrets_are_redacted_in_all_parts_of_a_line(formatter: logging.Formatter) -> None:
     REDACTOR.add_secrets([SECRET])
     line = record("to %s with %r", "wss://user:password@node/", {"token": SECRET})
     line.exc_info = (ValueError, ValueError(SECRET), None)
@@ -86,7 +86,7 @@ def test_the_format_is_the_settings_choice(
 
 
 @pytest.mark.parametrize("variable", ["PYLON_LOG_FORMAT", "PYLON_LOG_LEVEL"])
-def test_a_wrong_choice_is_told(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_an_invalid_choice_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "loud")
     with pytest.raises(SettingsError, match=variable):
         set_up_logging()

@@ -1,4 +1,4 @@
-"""One flight per question, and a bound on what is kept."""
+"""Shared calls, and the bound of the cache."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_two_hundred_who_ask_at_once_cause_one_fetch() -> None:
+async def test_two_hundred_concurrent_callers_cause_one_fetch() -> None:
     cache, question = ReadCache(), Question()
     asking = [asyncio.create_task(cache.get("key", question)) for _ in range(200)]
     await settle()
@@ -58,7 +58,7 @@ async def test_a_cancelled_caller_does_not_affect_the_others() -> None:
     assert (question.asked, question.cancelled, first.cancelled()) == (1, 0, True)
 
 
-async def test_when_the_last_one_gives_up_the_flight_ends_and_the_next_asks_anew() -> None:
+async def test_the_call_is_cancelled_with_its_last_caller_and_the_next_starts_another() -> None:
     cache, question = ReadCache(), Question()
     asking = [asyncio.create_task(cache.get("key", question)) for _ in range(3)]
     await settle()
@@ -71,7 +71,7 @@ async def test_when_the_last_one_gives_up_the_flight_ends_and_the_next_asks_anew
     assert question.asked == 2
 
 
-async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+async def test_an_error_is_raised_to_all_callers_and_not_cached() -> None:
     cache, question = ReadCache(), Question()
     question.failure = FailureError(ErrorCode.CHAIN_UNAVAILABLE, "down")
     asking = [asyncio.create_task(cache.get("key", question)) for _ in range(3)]
@@ -84,7 +84,7 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
     assert question.asked == 2
 
 
-async def test_a_single_flight_keeps_nothing() -> None:
+async def test_a_single_flight_does_not_cache() -> None:
     flights, question = SingleFlight[bytes](), Question()
     question.release.set()
     await flights.get("key", question)
@@ -96,7 +96,7 @@ async def test_a_single_flight_keeps_nothing() -> None:
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40)), max_size=60),
     st.integers(0, 100),
 )
-def test_what_is_kept_stays_within_its_bound_and_is_the_most_recently_used(
+def test_the_cache_is_bounded_and_keeps_the_most_recently_used(
     uses: list[tuple[int, int]], max_bytes: int
 ) -> None:
     sizes = dict(uses)
@@ -127,7 +127,7 @@ def test_what_is_kept_stays_within_its_bound_and_is_the_most_recently_used(
     asyncio.run(scenario())
 
 
-async def test_an_answer_larger_than_the_bound_is_given_but_not_kept() -> None:
+async def test_a_result_above_the_bound_is_returned_and_not_cached() -> None:
     cache, question = ReadCache(max_bytes=3), Question()
     question.release.set()
     assert await cache.get("key", question) == b"answer"

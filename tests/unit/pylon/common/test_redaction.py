@@ -1,4 +1,4 @@
-"""What is hidden in everything that is written down, and what is not."""
+"""Redaction of secrets in texts and values."""
 
 import json
 import logging

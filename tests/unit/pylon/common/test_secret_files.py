@@ -58,7 +58,7 @@ def test_the_environment_wins_over_the_env_file(
         (b"\r\n", "is empty"),
     ],
 )
-def test_a_file_that_is_no_secret_is_told_by_name_alone(
+def test_an_invalid_secret_file_is_reported_without_its_content(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
     path = str(tmp_path / "absent") if content is None else secret_file(tmp_path, content)
@@ -77,8 +77,6 @@ def test_a_secret_is_given_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert "another-token" not in str(caught.value)
 
 
-def test_what_is_no_secret_is_read_from_no_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_only_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYLON_NATS_URL_FILE", secret_file(tmp_path))
     assert DeploymentSettings().nats_url == "nats://127.0.0.1:4222"

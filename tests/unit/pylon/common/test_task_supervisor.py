@@ -1,4 +1,4 @@
-"""A part that fails is started again, is counted, and leaves the others alone."""
+"""A failed part is restarted and counted, and does not affect the others."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from tests.support.product.eventually import eventually
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """Time that a test advances."""
 
     def __init__(self) -> None:
         self.now_s = 0.0

@@ -1,4 +1,4 @@
-"""A record that cannot be read is logged once, however often it is read, and counted each time."""
+"""A record that cannot be decoded is logged once, and counted at each read."""
 
 import logging
 
@@ -62,7 +62,7 @@ def test_an_event_and_an_entry_of_the_ledger_are_logged_once(
     assert len(warnings(caplog)) == 3
 
 
-def test_what_was_logged_takes_bounded_memory(caplog: pytest.LogCaptureFixture) -> None:
+def test_remembered_records_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     records = UnreadableRecords(max_logged=10)
     for number in (*range(10), *range(10)):
         records.report(logger, "neuron", number, "record %d", number)
@@ -73,6 +73,6 @@ def test_what_was_logged_takes_bounded_memory(caplog: pytest.LogCaptureFixture) 
     assert records.counts == {"neuron": 22}
 
 
-def test_none_is_counted_before_the_first() -> None:
+def test_the_count_starts_at_zero() -> None:
     assert UNREADABLE.counts == {}
     assert counted("neuron") is None

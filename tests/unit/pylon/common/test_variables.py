@@ -1,4 +1,4 @@
-"""Variables without an effect are reported, with the nearest one that has."""
+"""Variables without an effect are reported with the nearest known name."""
 
 import logging
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
+from pylon.common.known_variables import IDENTITY_FIELDS, VARIABLES
 from pylon.common.variables import (
     EXTERNAL_VARIABLES,
     IGNORED_VARIABLES,
@@ -38,7 +38,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("in_file", [True, False])
-def test_a_mistyped_name_is_told_with_the_nearest_one(
+def test_an_unknown_name_is_reported_with_the_nearest_known_one(
     monkeypatch: pytest.MonkeyPatch, given: str, meant: str, *, in_file: bool
 ) -> None:
     if in_file:
@@ -50,8 +50,8 @@ def test_a_mistyped_name_is_told_with_the_nearest_one(
     ]
 
 
-def test_what_some_process_reads_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_identities = {f"PYLON_ID_MY_SN2_{field}" for field in OF_IDENTITIES}
+def test_variables_of_all_processes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_identities = {f"PYLON_ID_MY_SN2_{field}" for field in IDENTITY_FIELDS}
     others = {
         "PYLON_CLIENT_ADDRESS": "http://x",
         "PYLON_TEST_FINNEY_METADATA": "x",
@@ -84,7 +84,7 @@ def test_a_deployment_starts_with_a_warning_or_if_it_is_strict_not_at_all(
     assert str(caught.value) == line
 
 
-def test_a_setting_of_the_published_service_is_told_without_its_value(
+def test_a_setting_of_the_published_service_is_reported_without_its_value(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path(".env").write_text("PYLON_RECENT_OBJECTS_NETUIDS=[1, 12]\n")

@@ -1,4 +1,4 @@
-"""What accepting a write asks of the chain: once for all at a time, and not for long."""
+"""Concurrent writes share one chain read, which has a timeout."""
 
 import asyncio
 
@@ -20,25 +20,25 @@ LONG_S = 3600.0
 
 
 class Slow(Process):
-    """A chain that answers when a test lets it.
+    """A chain that answers when the test lets it.
 
     Attributes:
         asked: how often it was asked for an epoch.
-        may_answer: whether it answers.
+        may_respond: whether it answers.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.asked = 0
-        self.may_answer = asyncio.Event()
+        self.reads = 0
+        self.may_respond = asyncio.Event()
 
     async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
-        self.asked += 1
-        await self.may_answer.wait()
+        self.reads += 1
+        await self.may_respond.wait()
         return await super().epoch(netuid, block)
 
 
-async def not_announced(_job: Job) -> None:
+async def ignore_change(_job: Job) -> None:
     pass
 
 
@@ -48,50 +48,50 @@ async def chain() -> Slow:
 
 
 @pytest.fixture
-async def asked(chain: Slow) -> AcceptanceContexts:
-    ledger = JobStore(chain, not_announced, ended_retention_days=1)
+async def contexts(chain: Slow) -> AcceptanceContexts:
+    store = JobStore(chain, ignore_change, ended_retention_days=1)
     await ChainRecord(chain).bind(ChainIdentity("devnet", chain.world.genesis))
-    return AcceptanceContexts(chain, ledger)
+    return AcceptanceContexts(chain, store)
 
 
-async def test_writes_at_one_time_ask_the_chain_once(
-    asked: AcceptanceContexts, chain: Slow
+async def test_concurrent_writes_read_the_chain_once(
+    contexts: AcceptanceContexts, chain: Slow
 ) -> None:
-    waiting = [asyncio.create_task(asked.get(NETUID)) for _ in range(WRITES)]
+    waiting = [asyncio.create_task(contexts.get(NETUID)) for _ in range(WRITES)]
     await asyncio.sleep(0)
-    chain.may_answer.set()
+    chain.may_respond.set()
     found = await asyncio.gather(*waiting)
-    assert all(moment.epoch is not None for moment in found)
-    assert chain.asked == 1
-    await asked.get(NETUID)
-    assert chain.asked == 2
+    assert all(context.epoch is not None for context in found)
+    assert chain.reads == 1
+    await contexts.get(NETUID)
+    assert chain.reads == 2
 
 
-async def test_a_slow_chain_delays_one_write_and_is_tried_again(
-    asked: AcceptanceContexts, chain: Slow, monkeypatch: pytest.MonkeyPatch
+async def test_a_slow_chain_delays_one_write_and_is_read_again(
+    contexts: AcceptanceContexts, chain: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acceptance_context, "CHAIN_TIMEOUT_S", 0.05)
-    assert (await asked.get(NETUID)).epoch is None
-    # Whatever is waited for now, it is not the first patience.
+    assert (await contexts.get(NETUID)).epoch is None
+    # The timeout of the first read does not apply now.
     monkeypatch.setattr(acceptance_context, "CHAIN_TIMEOUT_S", LONG_S)
     monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_TIMEOUT_S", 0.01)
     for _ in range(3):
-        assert (await asked.get(NETUID)).epoch is None
-    chain.may_answer.set()
+        assert (await contexts.get(NETUID)).epoch is None
+    chain.may_respond.set()
     monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_TIMEOUT_S", 0.0)
-    while (await asked.get(NETUID)).epoch is None:
+    while (await contexts.get(NETUID)).epoch is None:
         await asyncio.sleep(0)
-    # It answers in time again, and is waited for again.
-    assert (await asked.get(NETUID)).epoch is not None
+    # The chain answers in time again, so the full timeout applies again.
+    assert (await contexts.get(NETUID)).epoch is not None
 
 
-async def test_a_write_that_is_cancelled_leaves_the_others_their_answer(
-    asked: AcceptanceContexts, chain: Slow
+async def test_a_cancelled_write_leaves_the_read_to_the_others(
+    contexts: AcceptanceContexts, chain: Slow
 ) -> None:
-    first, second = (asyncio.create_task(asked.get(NETUID)) for _ in range(2))
+    first, second = (asyncio.create_task(contexts.get(NETUID)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait({first})
-    chain.may_answer.set()
+    chain.may_respond.set()
     assert (await second).epoch is not None
-    assert chain.asked == 1
+    assert chain.reads == 1

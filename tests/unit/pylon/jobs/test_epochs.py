@@ -25,14 +25,14 @@ def chain_epochs(draw: st.DrawFn) -> Epoch:
 
 
 @given(chain_epochs())
-def test_w9_the_epoch_of_the_next_block_holds_it(epoch: Epoch) -> None:
+def test_the_epoch_of_the_next_block_contains_it(epoch: Epoch) -> None:
     window = epochs.epoch_of_next_block(epoch)
     assert window is not None
     assert window.open_block <= epoch.block + 1 < window.close_block
 
 
 @given(chain_epochs(), st.integers(1, 20))
-def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -> None:
+def test_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -> None:
     own = epochs.epoch_of_next_block(epoch)
     nearer = epochs.reveal_window(epoch, period)
     further = epochs.reveal_window(epoch, period + 1)
@@ -46,7 +46,7 @@ def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -
 
 
 @given(chain_epochs(), st.integers(1, 5))
-def test_w9_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) -> None:
+def test_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) -> None:
     window = epochs.reveal_window(epoch, period)
     assert window is not None
     assert window.open_block > epoch.block
@@ -56,9 +56,7 @@ def test_w9_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) 
     ("last", "tempo", "block", "period"),
     [(1000, 360, 1100, 1), (1000, 360, 1100, 2), (1000, 360, 1359, 1), (1000, 99, 1010, 3)],
 )
-def test_w9_the_sdk_seals_for_the_same_window(
-    last: int, tempo: int, block: int, period: int
-) -> None:
+def test_the_sdk_seals_for_the_same_window(last: int, tempo: int, block: int, period: int) -> None:
     core: Any = bittensor_core  # of Rust, without types
     _, reveal_round = core.get_encrypted_commit_v2(
         uids=[0],
@@ -82,14 +80,14 @@ def test_w9_the_sdk_seals_for_the_same_window(
     assert window.open_block <= opens_at_block < window.close_block
 
 
-def test_w9_a_subnet_without_epochs_reveals_never() -> None:
+def test_a_subnet_without_epochs_never_reveals() -> None:
     epoch = Epoch(BlockNumber(5), 0, BlockNumber(0), None)
     assert epochs.reveal_window(epoch, 1) is None
     assert epochs.epoch_of_next_block(epoch) is None
 
 
 @given(chain_epochs(), st.integers(0, 10_000_000))
-def test_w11_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: int) -> None:
+def test_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: int) -> None:
     assume(accepted <= epoch.block)
     over = epochs.has_ended(epoch, BlockNumber(accepted))
     assert not over or accepted < epoch.start_block
@@ -100,7 +98,7 @@ def test_w11_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: 
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1000))
-def test_w4_weights_are_taken_again_when_the_limit_has_passed(last: int, limit: int) -> None:
+def test_weights_are_accepted_again_after_the_rate_limit(last: int, limit: int) -> None:
     allowed = epochs.next_allowed_block(BlockNumber(last), limit)
     assert allowed in {0, last + limit}
     if last and limit:

@@ -1,4 +1,4 @@
-"""Pages of jobs: together they have every job, each within its limits."""
+"""Pages of jobs contain every job, and each keeps its limits."""
 
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ ALICE = IdentityName("alice")
 BOB = IdentityName("bob")
 
 
-async def not_announced(_: Job) -> None:
+async def ignore_change(_: Job) -> None:
     pass
 
 
@@ -39,27 +39,27 @@ def new_job(number: int, identity: IdentityName = ALICE, created_at_ms: int | No
     )
 
 
-class Desk:
+class StoredJobs:
     def __init__(self) -> None:
         self.world = World()
-        self.ledger = JobStore(self.world.process(), not_announced, ended_retention_days=7)
+        self.store = JobStore(self.world.process(), ignore_change, ended_retention_days=7)
 
     async def create(self, number: int, identity: IdentityName = ALICE, **given: Any) -> Job:
         job = new_job(number, identity, **given)
         record = JobRecord(job=job, number=number, digest="", request={})
-        return (await self.ledger.create(record)).job
+        return (await self.store.create(record)).job
 
     async def end(self, job: Job, **updates: Any) -> None:
-        held = await self.ledger.get(job.identity, job.job_id)
-        assert held is not None
-        await self.ledger.change(held, JobState.EXPIRED, **updates)
+        stored = await self.store.get(job.identity, job.job_id)
+        assert stored is not None
+        await self.store.change(stored, JobState.EXPIRED, **updates)
 
-    async def pages(self, **asked: Any) -> list[list[Job]]:
+    async def pages(self, **query: Any) -> list[list[Job]]:
         found: list[list[Job]] = []
         before = None
         while True:
-            page = await self.ledger.page(ALICE, ListJobs(before=before, **asked))
-            found.append([held.job for held in page.jobs])
+            page = await self.store.page(ALICE, ListJobs(before=before, **query))
+            found.append([stored.job for stored in page.jobs])
             before = page.next
             if before is None:
                 return found
@@ -69,58 +69,58 @@ def ids(jobs: list[Job]) -> list[JobId]:
     return [job.job_id for job in jobs]
 
 
-async def test_a_page_is_newest_first_and_says_what_follows() -> None:
-    desk = Desk()
-    jobs = [await desk.create(number) for number in range(10)]
-    await desk.create(10, BOB)
+async def test_a_page_is_newest_first_and_has_a_cursor() -> None:
+    jobs_in_store = StoredJobs()
+    jobs = [await jobs_in_store.create(number) for number in range(10)]
+    await jobs_in_store.create(10, BOB)
     for job in jobs[:7]:
-        await desk.end(job)
-    found = await desk.pages(limit=4)
+        await jobs_in_store.end(job)
+    found = await jobs_in_store.pages(limit=4)
     assert [len(page) for page in found] == [4, 4, 2]
     assert [job for page in found for job in ids(page)] == ids(jobs)[::-1]
-    assert len(await desk.pages()) == 1
+    assert len(await jobs_in_store.pages()) == 1
 
 
 async def test_the_newest_job_is_the_first_of_a_page_whatever_its_state() -> None:
-    desk = Desk()
-    followed, ended = await desk.create(1), await desk.create(2)
-    await desk.end(ended)
-    assert [ids(page) for page in await desk.pages()] == [ids([ended, followed])]
+    jobs_in_store = StoredJobs()
+    followed, ended = await jobs_in_store.create(1), await jobs_in_store.create(2)
+    await jobs_in_store.end(ended)
+    assert [ids(page) for page in await jobs_in_store.pages()] == [ids([ended, followed])]
 
 
-async def test_a_state_picks_the_open_or_the_ended_jobs() -> None:
-    desk = Desk()
-    jobs = [await desk.create(number) for number in range(9)]
+async def test_a_page_can_be_limited_to_open_or_ended_jobs() -> None:
+    jobs_in_store = StoredJobs()
+    jobs = [await jobs_in_store.create(number) for number in range(9)]
     for job in jobs[::2]:
-        await desk.end(job)
+        await jobs_in_store.end(job)
     for limit in (1, 2, 100):
-        of_open = await desk.pages(limit=limit, state="open")
+        of_open = await jobs_in_store.pages(limit=limit, state="open")
         assert [job for page in of_open for job in ids(page)] == ids(jobs[1::2])[::-1]
-        of_ended = await desk.pages(limit=limit, state="ended")
+        of_ended = await jobs_in_store.pages(limit=limit, state="ended")
         assert [job for page in of_ended for job in ids(page)] == ids(jobs[::2])[::-1]
 
 
 async def test_large_jobs_make_a_page_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk()
-    jobs = [await desk.create(number) for number in range(6)]
+    jobs_in_store = StoredJobs()
+    jobs = [await jobs_in_store.create(number) for number in range(6)]
     for job in jobs[:3]:
-        await desk.end(job)
+        await jobs_in_store.end(job)
     size = len(jobs[0].model_dump_json())
     monkeypatch.setattr(job_pages, "PAGE_MAX_BYTES", 1.5 * size)
-    found = await desk.pages()
+    found = await jobs_in_store.pages()
     assert max(map(len, found)) == 2
     assert [job for page in found for job in ids(page)] == ids(jobs)[::-1]
 
 
-async def test_an_entry_that_cannot_be_read_hides_no_other() -> None:
-    desk = Desk()
-    jobs = [await desk.create(number) for number in range(5)]
+async def test_an_unreadable_entry_hides_no_other_job() -> None:
+    jobs_in_store = StoredJobs()
+    jobs = [await jobs_in_store.create(number) for number in range(5)]
     for job in jobs:
-        await desk.end(job)
+        await jobs_in_store.end(job)
     key = f"job.alice.{jobs[2].job_id}"
-    entry = desk.world.store[key]
-    desk.world.store[key] = type(entry)(key, b"{", entry.revision)
-    found = await desk.pages(limit=2)
+    entry = jobs_in_store.world.store[key]
+    jobs_in_store.world.store[key] = type(entry)(key, b"{", entry.revision)
+    found = await jobs_in_store.pages(limit=2)
     assert [job for page in found for job in ids(page)] == ids(jobs[:2] + jobs[3:])[::-1]
 
 
@@ -130,10 +130,10 @@ async def test_an_entry_that_cannot_be_read_hides_no_other() -> None:
     steps=st.lists(st.sampled_from(["create", "end", "page"]), min_size=5, max_size=40),
     random=st.randoms(use_true_random=False),
 )
-async def test_no_job_is_missed_that_is_there_from_the_first_page_to_the_last(
+async def test_pages_contain_every_job_that_exists_throughout(
     limit: int, steps: list[str], random: Random
 ) -> None:
-    desk = Desk()
+    jobs_in_store = StoredJobs()
     running: list[Job] = []
     at_first: set[JobId] = set()
     seen: list[JobId] = []
@@ -144,19 +144,21 @@ async def test_no_job_is_missed_that_is_there_from_the_first_page_to_the_last(
         nonlocal before, is_over
         if before is None:
             at_first.update(
-                JobId(key.rpartition(".")[2]) for key in desk.world.store if key.startswith("job.")
+                JobId(key.rpartition(".")[2])
+                for key in jobs_in_store.world.store
+                if key.startswith("job.")
             )
-        found = await desk.ledger.page(ALICE, ListJobs(limit=limit, before=before))
+        found = await jobs_in_store.store.page(ALICE, ListJobs(limit=limit, before=before))
         assert len(found.jobs) <= limit
-        seen.extend(held.job.job_id for held in found.jobs)
+        seen.extend(stored.job.job_id for stored in found.jobs)
         before = found.next
         is_over = before is None
 
     for number, step in enumerate(steps):
         if step == "create":
-            running.append(await desk.create(number))
+            running.append(await jobs_in_store.create(number))
         elif step == "end" and running:
-            await desk.end(running.pop(random.randrange(len(running))))
+            await jobs_in_store.end(running.pop(random.randrange(len(running))))
         elif step == "page" and not is_over:
             await page()
     while not is_over:
@@ -176,11 +178,11 @@ async def test_no_job_is_missed_that_is_there_from_the_first_page_to_the_last(
         {"state": "CONFIRMED"},
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_list_parameters_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ListJobs.model_validate(wrong)
 
 
-def test_a_list_as_older_workers_know_it_has_no_parameters() -> None:
+def test_default_list_parameters_are_empty_for_older_workers() -> None:
     assert wire.encode(ListJobs()) == b"{}"
     assert wire.encode(ListJobs(limit=3, before="ended.7")) == b'{"limit":3,"before":"ended.7"}'

@@ -1,4 +1,4 @@
-"""Waiting for a job: by its events, and by the ledger where one is lost."""
+"""Requests wait for a job by its events, and by the job store if an event is lost."""
 
 import asyncio
 from collections.abc import Callable, Container
@@ -11,7 +11,7 @@ from pylon.jobs.job_waiter import JobWaiter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from tests.support.product.adversary import World
-from tests.unit.pylon.jobs.test_endings import Office
+from tests.support.product.simulated_jobs import SimulatedJobs
 
 LONG_S = 3600.0
 
@@ -19,30 +19,30 @@ LONG_S = 3600.0
 class Watched:
     """A job that requests wait for, and its events."""
 
-    def __init__(self, office: Office, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, system: SimulatedJobs, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", LONG_S)
-        self.office = office
+        self.system = system
         self.job = job
         self.subscriptions = 0
         self.reads = 0
         self.job_ids: Container[str] = ()
         self.observe: Callable[[Job], None] = lambda _job: None
-        self.waits = JobWaiter(office.ledger, self._subscribe)
-        real_get = office.ledger.get
+        self.waiter = JobWaiter(system.store, self._subscribe)
+        real_get = system.store.get
 
         async def get(*args: Any) -> Any:
             self.reads += 1
             return await real_get(*args)
 
-        monkeypatch.setattr(office.ledger, "get", get)
+        monkeypatch.setattr(system.store, "get", get)
 
     async def _subscribe(self, job_ids: Container[str], observe: Callable[[Job], None]) -> None:
         self.subscriptions += 1
         self.job_ids, self.observe = job_ids, observe
 
     async def waiting(self, count: int) -> list[asyncio.Task[Job]]:
-        """Requests that wait, each of which has read the ledger."""
-        tasks = [asyncio.create_task(self.waits.wait_until_done(self.job)) for _ in range(count)]
+        """Start requests that wait, and return when each has read the job store."""
+        tasks = [asyncio.create_task(self.waiter.wait_until_done(self.job)) for _ in range(count)]
         reads = self.reads + count
         while self.reads < reads:
             await asyncio.sleep(0)
@@ -54,11 +54,11 @@ class Watched:
 
 @pytest.fixture
 async def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    office = Office(World())
-    return Watched(office, await office.accept(), monkeypatch)
+    system = SimulatedJobs(World())
+    return Watched(system, await system.accept(), monkeypatch)
 
 
-async def test_one_subscription_wakes_all_who_wait(watched: Watched) -> None:
+async def test_one_subscription_wakes_all_waiting_requests(watched: Watched) -> None:
     tasks = await watched.waiting(50)
     assert watched.job.job_id in watched.job_ids
     watched.observe(watched.changed(JobState.SUBMITTING))
@@ -70,21 +70,21 @@ async def test_one_subscription_wakes_all_who_wait(watched: Watched) -> None:
     assert watched.job.job_id not in watched.job_ids
 
 
-async def test_a_lost_event_is_made_up_for_by_the_ledger(
+async def test_polling_the_job_store_replaces_a_lost_event(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", 0.001)
-    waiting = asyncio.create_task(watched.waits.wait_until_done(watched.job))
-    ended = await watched.office.ended(watched.job)
+    waiting = asyncio.create_task(watched.waiter.wait_until_done(watched.job))
+    ended = await watched.system.run_until_ended(watched.job)
     assert await waiting == ended
 
 
-async def test_what_has_changed_before_is_found_in_the_ledger(watched: Watched) -> None:
-    ended = await watched.office.ended(watched.job)
-    assert await watched.waits.wait_until_done(watched.job) == ended
+async def test_a_job_that_has_ended_already_is_returned_at_once(watched: Watched) -> None:
+    ended = await watched.system.run_until_ended(watched.job)
+    assert await watched.waiter.wait_until_done(watched.job) == ended
 
 
-async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: Watched) -> None:
+async def test_a_cancelled_request_leaves_the_others_waiting(watched: Watched) -> None:
     first, second = await watched.waiting(2)
     first.cancel()
     await asyncio.wait({first})
@@ -92,8 +92,8 @@ async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: W
     assert (await second).state is JobState.CANCELLED
 
 
-async def test_a_job_that_is_not_kept_any_more_is_not_found(watched: Watched) -> None:
-    watched.office.world.store.clear()
+async def test_a_job_that_is_no_longer_stored_is_not_found(watched: Watched) -> None:
+    watched.system.world.store.clear()
     with pytest.raises(FailureError) as refused:
-        await watched.waits.wait_until_done(watched.job)
+        await watched.waiter.wait_until_done(watched.job)
     assert refused.value.code is ErrorCode.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Jobs restored from a backup of any moment: each ends, and none is carried out twice."""
+"""Jobs restored from a backup of any moment end, and none is submitted twice."""
 
 from collections import deque
 from typing import Final
@@ -35,40 +35,40 @@ COMMITMENT: Final = WriteRequest(
 )
 
 
-async def hear(_job: Job) -> None:
+async def ignore_change(_job: Job) -> None:
     return
 
 
 async def accept(world: World, wanted: WriteRequest) -> Job:
     process = world.process()
-    ledger = JobStore(process, hear, ended_retention_days=7)
-    return await JobAcceptor(ledger, process, process, signers_of(ALICE)).accept(wanted)
+    store = JobStore(process, ignore_change, ended_retention_days=7)
+    return await JobAcceptor(store, process, process, signers_of(ALICE)).accept(wanted)
 
 
 async def carry_out(world: World) -> None:
-    """Work on every queued job until all have ended."""
+    """Execute every queued job until all have ended."""
     process = world.process()
-    retries = RetryPolicy(3, 0.0)
-    works = dict.fromkeys(JobKind, CommitmentPlanner(process, retries)) | {
-        JobKind.WEIGHTS: WeightsPlanner(process, retries, UnknownHotkeyPolicy.DROP)
+    retry_policy = RetryPolicy(3, 0.0)
+    planners = dict.fromkeys(JobKind, CommitmentPlanner(process, retry_policy)) | {
+        JobKind.WEIGHTS: WeightsPlanner(process, retry_policy, UnknownHotkeyPolicy.DROP)
     }
-    ledger = JobStore(process, hear, ended_retention_days=7)
-    runner = JobExecutor(
-        ledger, process, process, {ALICE: FakeSigner(1)}, works, sleep=process.sleep
+    store = JobStore(process, ignore_change, ended_retention_days=7)
+    executor = JobExecutor(
+        store, process, process, {ALICE: FakeSigner(1)}, planners, sleep=process.sleep
     )
     waiting = deque(job_id for queue in world.queues.values() for job_id in queue)
     for _ in range(1000):
         if not waiting:
             return
         job_id = waiting.popleft()
-        if not isinstance(await runner.execute(ALICE, job_id), Ack):
+        if not isinstance(await executor.execute(ALICE, job_id), Ack):
             waiting.append(job_id)
         world.tick()
     pytest.fail("the jobs did not come to an end")
 
 
 def restore(world: World, writes: list[tuple[str, bytes]]) -> None:
-    """Put the ledger as it was after some writes in the place of the one that there is."""
+    """Replace the job store by its state after some writes."""
     kept = {key: value for key, value in writes if key.split(".")[0] in BACKUP_PREFIXES}
     world.store, world.queues, world.queued, world.leases, world.writes = {}, {}, set(), {}, []
     for key, value in kept.items():
@@ -93,7 +93,7 @@ def jobs_in(world: World) -> list[Job]:
     ]
 
 
-async def test_a_backup_of_any_moment_doubles_nothing_that_was_carried_out_after_it() -> None:
+async def test_a_restored_backup_repeats_no_write() -> None:
     world = World(includes_after_blocks=2)
     await accept(world, WEIGHTS)
     await accept(world, COMMITMENT)
@@ -118,12 +118,10 @@ async def test_a_backup_of_any_moment_doubles_nothing_that_was_carried_out_after
     assert JobState.SUBMITTING in states
 
 
-async def test_a_job_whose_extrinsic_was_sent_again_after_the_backup_is_not_sent_a_third_time() -> (
-    None
-):
+async def test_a_job_retried_after_the_backup_is_not_submitted_again() -> None:
     world = World()
     await accept(world, WEIGHTS)
-    # The first is taken and forgotten; the runner finds that, and sends another.
+    # The first extrinsic is accepted and dropped; the executor finds that, and submits another.
     submit_step = await _step_of_first_submission()
     world = World({submit_step: Fault.SWALLOW})
     await accept(world, WEIGHTS)
@@ -158,7 +156,7 @@ async def _step_of_first_submission() -> int:
     raise AssertionError("nothing was submitted")
 
 
-async def test_the_same_key_gives_the_restored_job_again() -> None:
+async def test_the_same_key_returns_the_restored_job() -> None:
     world = World()
     first = await accept(world, WEIGHTS)
     await carry_out(world)
@@ -168,7 +166,7 @@ async def test_the_same_key_gives_the_restored_job_again() -> None:
     assert len(world.applied) == 1
 
 
-async def test_what_is_restored_as_ended_holds_its_request_no_longer() -> None:
+async def test_restored_ended_jobs_have_no_request() -> None:
     world = World()
     await accept(world, COMMITMENT)
     restore(world, list(world.writes))

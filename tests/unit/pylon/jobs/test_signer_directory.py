@@ -1,4 +1,4 @@
-"""Which writes are accepted, by which signers were seen."""
+"""Writes are accepted or rejected by the announcements of signers."""
 
 import pytest
 
@@ -27,7 +27,7 @@ CANNOT = wire.encode(
 
 
 class Directory(SignerDirectory):
-    """A directory with a clock that is set by hand."""
+    """A directory with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -41,7 +41,7 @@ class Directory(SignerDirectory):
         return ""
 
 
-def test_a_signer_that_was_just_seen_is_enough() -> None:
+def test_a_signer_that_announced_itself_accepts_writes() -> None:
     directory = Directory()
     directory.observe(ALICE, CAN)
     directory.now_s += ALIVE_TIMEOUT_S - 1
@@ -49,7 +49,7 @@ def test_a_signer_that_was_just_seen_is_enough() -> None:
     assert set(directory.problem_codes()) == {BOB}
 
 
-def test_the_restart_of_a_signer_refuses_nothing_and_says_so() -> None:
+def test_writes_are_accepted_while_a_signer_restarts() -> None:
     directory = Directory()
     directory.observe(ALICE, CAN)
     directory.now_s += ALIVE_TIMEOUT_S + GRACE_S - 1
@@ -60,14 +60,14 @@ def test_the_restart_of_a_signer_refuses_nothing_and_says_so() -> None:
     assert directory.problem_codes()[ALICE] == NO_SIGNER
 
 
-def test_a_worker_that_has_just_started_waits_for_announcements() -> None:
+def test_a_worker_that_has_just_started_accepts_writes() -> None:
     directory = Directory()
     assert directory.refusal() == ""
     directory.now_s += GRACE_S
     assert directory.refusal() != ""
 
 
-def test_a_hotkey_that_cannot_be_opened_refuses_at_once_and_says_what_to_do() -> None:
+def test_an_unreadable_hotkey_rejects_writes_with_a_remedy() -> None:
     directory = Directory()
     directory.observe(ALICE, CANNOT)
     assert "PYLON_ID_ALICE_HOTKEY_PASSWORD" in directory.refusal()
@@ -76,7 +76,7 @@ def test_a_hotkey_that_cannot_be_opened_refuses_at_once_and_says_what_to_do() ->
     assert directory.refusal() == ""
 
 
-def test_the_cause_is_forgotten_with_the_worker_that_announced_it() -> None:
+def test_the_cause_expires_with_the_announcements() -> None:
     directory = Directory()
     directory.now_s += 2 * GRACE_S
     directory.observe(ALICE, CANNOT)
@@ -87,7 +87,7 @@ def test_the_cause_is_forgotten_with_the_worker_that_announced_it() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"hotkey": 5}', b'{"hotkey": ""}', b'{"problem": "x"}', b"\xff"]
 )
-def test_what_cannot_be_read_is_ignored(body: bytes) -> None:
+def test_unreadable_announcements_are_ignored(body: bytes) -> None:
     directory = Directory()
     directory.now_s += 2 * GRACE_S
     directory.observe(ALICE, body)
@@ -104,7 +104,7 @@ def test_an_announcement_of_a_later_version_is_read() -> None:
 
 
 @pytest.mark.fuzz
-def test_garbage_makes_no_signer_and_is_logged_once_per_identity(
+def test_unreadable_announcements_are_ignored_and_logged_once_per_identity(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     corpus = Corpus(1, 200)

@@ -1,4 +1,4 @@
-"""The weights status of an identity: its jobs first, then what the chain shows."""
+"""The weights status of an identity combines its jobs and the chain state."""
 
 import pytest
 
@@ -15,16 +15,14 @@ from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusParams
 from pylon_client.contract.types import BlockNumber, MechanismId, NetUid, Revision
 from tests.support.product.adversary import World
 from tests.support.product.ended_jobs import record_of
-from tests.unit.pylon.jobs.test_asked_again import pass_to
-from tests.unit.pylon.jobs.test_endings import ALICE, STRANGER, Office
-from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
+from tests.support.product.simulated_jobs import ALICE, STRANGER, SimulatedJobs, advance_to
 
 EPOCH = range(50, 150)
-"""The blocks of the epoch in which the world begins."""
+"""Blocks of the epoch in which the simulated chain starts."""
 
 
 class Chain:
-    """What the chain shows, as a read of it."""
+    """A read of the weights status on the chain."""
 
     def __init__(self, *, on_chain: bool | None = False) -> None:
         self.on_chain = on_chain
@@ -36,7 +34,9 @@ class Chain:
         return CallResult(wire.encode(shown))
 
 
-async def status(office: Office, block: int, chain: Chain | None = None) -> tuple[bool, bool]:
+async def status(
+    system: SimulatedJobs, block: int, chain: Chain | None = None
+) -> tuple[bool, bool]:
     call = ServiceCall(
         operation=WEIGHTS_STATUS.name,
         scope=Scope.IDENTITY,
@@ -47,99 +47,99 @@ async def status(office: Office, block: int, chain: Chain | None = None) -> tupl
         request_id="",
     )
     answer = await WeightsStatusHandler(
-        office.ledger, office.world.process(), chain or Chain()
+        system.store, system.world.process(), chain or Chain()
     ).handle(call)
     assert answer.block is None, "a cache would keep what a job may change"
     shown = WeightsStatus.model_validate_json(answer.body)
     return shown.weights_submitted, shown.weights_on_chain
 
 
-def office_at_100() -> Office:
+def jobs_at_block_100() -> SimulatedJobs:
     world = World(tempo=100)
     world.triggered.append(EPOCH.start)
-    return Office(world)
+    return SimulatedJobs(world)
 
 
 async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoch() -> None:
-    office = office_at_100()
-    assert await status(office, 100) == (False, False)
-    await office.accept()
+    system = jobs_at_block_100()
+    assert await status(system, 100) == (False, False)
+    await system.accept()
     for block in (EPOCH.start, 100, EPOCH[-1]):
-        assert await status(office, block) == (True, False)
+        assert await status(system, block) == (True, False)
     for block in (EPOCH.start - 1, EPOCH.stop):
-        assert await status(office, block) == (False, False)
+        assert await status(system, block) == (False, False)
 
 
-async def test_weights_count_after_their_end_also_for_blocks_before_their_inclusion() -> None:
-    office = office_at_100()
-    await office.ended(await office.accept())
-    assert await status(office, EPOCH.start) == (True, False)
-    assert await status(office, EPOCH[-1], Chain(on_chain=True)) == (True, True)
+async def test_weights_count_after_inclusion_for_earlier_blocks_of_the_epoch() -> None:
+    system = jobs_at_block_100()
+    await system.run_until_ended(await system.accept())
+    assert await status(system, EPOCH.start) == (True, False)
+    assert await status(system, EPOCH[-1], Chain(on_chain=True)) == (True, True)
 
 
-async def test_weights_of_an_epoch_count_when_newer_ones_were_accepted_in_the_next() -> None:
-    office = office_at_100()
-    await office.ended(await office.accept())
-    pass_to(office.world, EPOCH.stop + 20)
-    assert await status(office, EPOCH.stop + 20) == (False, False)
-    await office.accept({STRANGER: 1.0})
-    assert await status(office, EPOCH.stop + 20) == (True, False)
-    assert await status(office, EPOCH.start) == (True, False)
+async def test_weights_of_an_epoch_count_after_newer_ones_in_the_next() -> None:
+    system = jobs_at_block_100()
+    await system.run_until_ended(await system.accept())
+    advance_to(system.world, EPOCH.stop + 20)
+    assert await status(system, EPOCH.stop + 20) == (False, False)
+    await system.accept({STRANGER: 1.0})
+    assert await status(system, EPOCH.stop + 20) == (True, False)
+    assert await status(system, EPOCH.start) == (True, False)
 
 
 async def test_weights_do_not_count_in_an_epoch_that_came_early() -> None:
-    office = office_at_100()
-    job = await office.ended(await office.accept())
-    early = office.world.best + ACCEPTED_SLACK_BLOCKS + 1
-    office.world.triggered.append(early)
-    pass_to(office.world, early + 20)
+    system = jobs_at_block_100()
+    job = await system.run_until_ended(await system.accept())
+    early = system.world.best + ACCEPTED_SLACK_BLOCKS + 1
+    system.world.triggered.append(early)
+    advance_to(system.world, early + 20)
     assert job.deadline_block == EPOCH.stop, "as the schedule was when it ended"
-    assert await status(office, early - 1) == (True, False)
-    assert await status(office, early) == (False, False)
-    assert await status(office, early + 20) == (False, False)
+    assert await status(system, early - 1) == (True, False)
+    assert await status(system, early) == (False, False)
+    assert await status(system, early + 20) == (False, False)
 
 
 async def test_weights_count_in_an_epoch_that_began_while_they_were_accepted() -> None:
-    office = office_at_100()
-    await office.accept()
-    office.world.triggered.append(102)
-    pass_to(office.world, 103)
-    assert await status(office, 103) == (True, False)
+    system = jobs_at_block_100()
+    await system.accept()
+    system.world.triggered.append(102)
+    advance_to(system.world, 103)
+    assert await status(system, 103) == (True, False)
 
 
 async def test_weights_that_failed_do_not_count() -> None:
-    office = office_at_100()
-    job = await office.accept()
-    await office.intake.cancel(ALICE, job.job_id)
-    assert await status(office, 100) == (False, False)
-    assert await status(office, 100, Chain(on_chain=True)) == (True, True)
+    system = jobs_at_block_100()
+    job = await system.accept()
+    await system.acceptor.cancel(ALICE, job.job_id)
+    assert await status(system, 100) == (False, False)
+    assert await status(system, 100, Chain(on_chain=True)) == (True, True)
 
 
 async def test_weights_count_before_their_hotkey_is_registered() -> None:
-    office = office_at_100()
+    system = jobs_at_block_100()
     with pytest.raises(FailureError):
-        await status(office, 100, Chain(on_chain=None))
-    office.world.own_uid = None
-    job = await looked_at(office, await office.accept())
+        await status(system, 100, Chain(on_chain=None))
+    system.world.own_uid = None
+    job = await system.execute_once(await system.accept())
     assert not job.has_ended
-    assert await status(office, 100, Chain(on_chain=None)) == (True, False)
+    assert await status(system, 100, Chain(on_chain=None)) == (True, False)
 
 
 async def test_jobs_that_ended_before_the_epoch_are_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(job_store, "HISTORY_PAGE_SIZE", 1)
-    office = office_at_100()
-    job = await office.accept()
-    await office.intake.cancel(ALICE, job.job_id)
-    before = office.world.steps
-    assert await status(office, 100) == (False, False)
-    steps = office.world.steps - before
+    system = jobs_at_block_100()
+    job = await system.accept()
+    await system.acceptor.cancel(ALICE, job.job_id)
+    before = system.world.steps
+    assert await status(system, 100) == (False, False)
+    steps = system.world.steps - before
     for number in range(50):
         older = record_of(ALICE, number)  # of years ago
         revision = Revision(-number)
         key = f"job.{ALICE}.{older.job.job_id}"
-        office.world.store[key] = Entry(key, older.model_dump_json().encode(), revision)
-    before = office.world.steps
-    assert await status(office, 100) == (False, False)
-    assert office.world.steps - before <= steps + 1
+        system.world.store[key] = Entry(key, older.model_dump_json().encode(), revision)
+    before = system.world.steps
+    assert await status(system, 100) == (False, False)
+    assert system.world.steps - before <= steps + 1

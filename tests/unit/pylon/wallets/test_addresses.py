@@ -1,4 +1,4 @@
-"""Where the address of an identity's hotkey comes from, and what is said when it does not."""
+"""Sources of the address of an identity's hotkey, and errors without one."""
 
 from pathlib import Path
 

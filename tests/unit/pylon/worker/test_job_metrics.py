@@ -38,7 +38,7 @@ class _Held:
     job: Job
 
 
-class _Ledger:
+class _Store:
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
 
@@ -122,7 +122,7 @@ def test_commitments_are_timed_under_the_published_names(metrics: WorkerMetrics)
     assert value(metrics, "pylon_job_transitions_total", kind="certificate", state="CONFIRMED") == 1
 
 
-def test_failures_begin_at_zero_and_leave_out_what_a_rate_limit_held_back(
+def test_failures_start_at_zero_and_exclude_rate_limited_jobs(
     metrics: WorkerMetrics,
 ) -> None:
     def failures(**labels: str) -> float | None:
@@ -140,12 +140,12 @@ def test_failures_begin_at_zero_and_leave_out_what_a_rate_limit_held_back(
     assert failures(**expired) == 2
 
 
-class _Census:
+class _Collected:
     """A census over jobs that a test changes, at a head that it moves."""
 
     def __init__(self, metrics: WorkerMetrics) -> None:
         self._metrics = metrics
-        self.ledger = _Ledger([])
+        self.ledger = _Store([])
         self.head: BlockNumber | None = BlockNumber(100)
         self._census = JobCollector(metrics, [ALICE], self.ledger, head=lambda: self.head)
 
@@ -162,7 +162,7 @@ class _Census:
         return (await self.at(head, *jobs))["weights_overdue_blocks"]
 
 
-async def test_the_census_counts_by_state_and_tells_what_time_is_left(
+async def test_the_collector_counts_by_state_and_shows_the_blocks_until_the_deadline(
     metrics: WorkerMetrics,
 ) -> None:
     jobs = [
@@ -170,7 +170,7 @@ async def test_the_census_counts_by_state_and_tells_what_time_is_left(
         job(JobState.ACCEPTED, deadline_block=BlockNumber(130)),
         job(JobState.ACCEPTED, deadline_block=BlockNumber(140)),
     ]
-    census = _Census(metrics)
+    census = _Collected(metrics)
     left = [(await census.at(head, *jobs))["weights_deadline_blocks"] for head in (None, 100, 150)]
     assert left == [None, 20, 0]
     counted = {"identity": "alice", "kind": "weights"}
@@ -185,7 +185,7 @@ def weights(state: JobState, job_id: str = "a", **more: Any) -> Job:
 async def test_weights_are_overdue_from_when_the_chain_could_have_taken_them(
     metrics: WorkerMetrics,
 ) -> None:
-    census = _Census(metrics)
+    census = _Collected(metrics)
     assert await census.overdue(1000) is None
     assert await census.overdue(1000, weights(JobState.ACCEPTED)) == 0
     assert await census.overdue(1004, weights(JobState.SUBMITTING, submitted_block=1001)) == 4
@@ -198,7 +198,7 @@ async def test_weights_are_overdue_from_when_the_chain_could_have_taken_them(
 
 
 async def test_a_rate_limit_of_the_chain_makes_nothing_overdue(metrics: WorkerMetrics) -> None:
-    census = _Census(metrics)
+    census = _Collected(metrics)
     limited: dict[str, Any] = {"last_error": RATE_LIMITED, "retry_at_block": 1340}
     for head in (1001, 1200, 1340):
         assert await census.overdue(head, weights(JobState.WAITING, **limited)) == 0
@@ -206,11 +206,11 @@ async def test_a_rate_limit_of_the_chain_makes_nothing_overdue(metrics: WorkerMe
     sent = weights(JobState.SUBMITTING, attempts=1, submitted_block=1340)
     assert await census.overdue(1344, sent) == 4
     # A worker that did not see the limit takes the attempt for the begin.
-    assert await _Census(metrics).overdue(1345, sent) == 5
+    assert await _Collected(metrics).overdue(1345, sent) == 5
 
 
 async def test_refusals_that_follow_each_other_are_no_rate_limit(metrics: WorkerMetrics) -> None:
-    census = _Census(metrics)
+    census = _Collected(metrics)
     for head in range(1000, 1050, 5):
         refused = weights(
             JobState.WAITING, attempts=1, last_error=RATE_LIMITED, retry_at_block=head + 10

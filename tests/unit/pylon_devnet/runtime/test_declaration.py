@@ -30,7 +30,7 @@ pallet Thing = 7 of some_crate
         Compact<u64>)
   events
     0 Done(u16, u16)
-    1 Told { who: u8 }
+    1 Voted { who: u8 }
   errors
     0 Wrong
   constants
@@ -84,7 +84,7 @@ def test_everything_that_can_be_said() -> None:
     assert thing.calls == [
         Variant(3, "do_it", (Field("who", "AccountId32"), Field("amount", "Compact<u64>")))
     ]
-    assert thing.events[1] == Variant(1, "Told", (Field("who", "u8"),))
+    assert thing.events[1] == Variant(1, "Voted", (Field("who", "u8"),))
     assert thing.errors == [
         Variant(0, "Wrong"),
         Variant(4, "Later", (Field(None, "u64"),)),

@@ -1,4 +1,4 @@
-"""The file of a backup: whole or refused, and its owner's alone."""
+"""A backup file is complete or rejected, and only its owner may read it."""
 
 import contextlib
 import io
@@ -46,7 +46,7 @@ def with_manifest(**changes: object) -> bytes:
     return file.getvalue()
 
 
-def test_of_an_entry_that_was_read_twice_the_later_one_is_restored() -> None:
+def test_the_last_version_of_an_entry_is_restored() -> None:
     found = read(backup())
     assert list(found.entries()) == [ENTRIES[0], ENTRIES[2], ENTRIES[3]]
     assert len(found) == 3
@@ -79,7 +79,7 @@ def test_a_changed_byte_is_found_or_harmless_and_any_cut_is_found() -> None:
         ({"format": "new"}, "its manifest cannot be read"),
     ],
 )
-def test_another_version_and_a_manifest_of_other_entries_are_refused(
+def test_other_versions_and_manifests_of_other_entries_are_rejected(
     changes: dict[str, object], why: str
 ) -> None:
     with pytest.raises(BackupError, match=why):
@@ -99,7 +99,7 @@ def test_a_missing_file_is_named() -> None:
         BackupFile(Path("/nowhere/jobs.zip"), "/nowhere/jobs.zip")
 
 
-def test_a_file_is_private_whole_and_replaces_none(tmp_path: Path) -> None:
+def test_a_backup_file_is_private_complete_and_replaces_no_file(tmp_path: Path) -> None:
     path = tmp_path / "jobs.zip"
     with contextlib.suppress(BackupError), create_private_file(path) as file:
         file.write(b"half")

@@ -1,4 +1,4 @@
-"""Of three clocks that disagree, the one is named with which the two others do not agree."""
+"""If one of three clocks disagrees with the others, it is named."""
 
 import pytest
 
@@ -25,7 +25,7 @@ SILENCE_S = 36.0
         (599, 300, Level.WARNING, "300 s behind, by the NATS server; by the chain"),
     ],
 )
-def test_the_clock_that_is_wrong_is_named(
+def test_the_wrong_clock_is_named(
     age_s: float, nats_ahead_s: float | None, level: Level, says: str
 ) -> None:
     findings = check_head("node", 7, age_s, silence_s=SILENCE_S, nats_offset_s=nats_ahead_s)

@@ -1,4 +1,4 @@
-"""Which disk `pylon check` measures, and what it says of those that it cannot."""
+"""`pylon check` measures the disk of the streams, if it is on this machine."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from pylon.cli.check.findings import Level
 
 
 def embedded(state: Path, port: int) -> Path:
-    """A folder as the embedded NATS leaves it while it listens on a port."""
+    """Create the folder of an embedded NATS that listens on a port."""
     ports = state / "nats" / "ports"
     ports.mkdir(parents=True)
     (ports / "nats-server_1.ports").write_text(json.dumps({"nats": [f"nats://127.0.0.1:{port}"]}))
@@ -20,7 +20,7 @@ def embedded(state: Path, port: int) -> Path:
 
 @pytest.fixture
 def free_gib(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """How much is free, by the end of a folder's name; 50 GiB elsewhere."""
+    """Set the free space by the end of a folder's name; 50 GiB elsewhere."""
     gib: dict[str, float] = {}
 
     def usage(folder: Path) -> SimpleNamespace:
@@ -32,7 +32,7 @@ def free_gib(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("state", ["", "devnet"])
-def test_it_is_the_disk_of_the_embedded_nats(
+def test_the_disk_of_the_embedded_nats_is_measured(
     tmp_path: Path, free_gib: dict[str, float], state: str
 ) -> None:
     embedded(tmp_path / state, 4222).mkdir()
@@ -46,7 +46,7 @@ def test_it_is_the_disk_of_the_embedded_nats(
     assert check_disk(["nats://localhost:4222"], tmp_path).level is Level.OK
 
 
-def test_of_a_nats_that_pylon_up_does_not_run_here_nothing_is_claimed(
+def test_the_disk_of_an_external_local_nats_is_not_claimed_as_measured(
     tmp_path: Path, free_gib: dict[str, float]
 ) -> None:
     embedded(tmp_path, 4222)
@@ -57,7 +57,9 @@ def test_of_a_nats_that_pylon_up_does_not_run_here_nothing_is_claimed(
     assert check_disk(["nats://[::1]:4333"], tmp_path / "none" / "yet").level is Level.FAILURE
 
 
-def test_a_nats_elsewhere_is_not_measured(tmp_path: Path, free_gib: dict[str, float]) -> None:
+def test_disks_of_other_machines_are_not_measured(
+    tmp_path: Path, free_gib: dict[str, float]
+) -> None:
     free_gib[""] = 0.0
     found = check_disk(["tls://nats-0.nats:4222", "tls://10.0.0.7:4222"], tmp_path)
     assert found.level is Level.OK

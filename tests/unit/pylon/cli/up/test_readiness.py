@@ -1,4 +1,4 @@
-"""What `pylon up` reports while something is missing."""
+"""Reports of `pylon up` while a component is missing."""
 
 import itertools
 

@@ -17,7 +17,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PYLON_")]:
         monkeypatch.delenv(name)
-    # What a command takes on, the next test is not to have.
+    # Settings that a command loads must not reach the next test.
     monkeypatch.setattr(os, "environ", dict(os.environ))
 
 

@@ -37,14 +37,14 @@ def printed(columns: tuple[Column, ...], rows: list[tuple[str, ...]], width: int
 
 
 @pytest.mark.parametrize("width", [200, 80])
-def test_the_ids_of_jobs_stay_whole(width: int) -> None:
+def test_job_ids_are_not_wrapped(width: int) -> None:
     text = printed(JOB_COLUMNS, [job_row(job())], width)
     assert job().job_id in text
     assert "FAILED" in text
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_what_does_not_fit_is_left_out_and_named() -> None:
+def test_columns_that_do_not_fit_are_hidden_and_named() -> None:
     rows = [job_row(job())]
     assert "A wider terminal also shows" not in printed(JOB_COLUMNS, rows, 200)
     text = printed(JOB_COLUMNS, rows, 80)
@@ -53,14 +53,14 @@ def test_what_does_not_fit_is_left_out_and_named() -> None:
     assert "RATE_LIMITED" in text
 
 
-def test_a_column_without_text_gives_way_to_one_with_text() -> None:
+def test_columns_without_text_are_hidden_first() -> None:
     columns = (Column("id", 0), Column("why", 1, wraps=True), Column("since", 2))
     text = printed(columns, [("abcdef", "", "today")], 20)
     assert "today" in text
     assert "why" not in text
 
 
-def test_the_first_column_is_shown_however_narrow_the_terminal_is() -> None:
+def test_the_first_column_is_shown_on_any_terminal() -> None:
     assert "abc" in printed((Column("id", 0), Column("other", 1)), [("abc", "x" * 50)], 10)
 
 

@@ -1,0 +1,228 @@
+import asyncio
+import json
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from bridge.main import create_app
+from bridge.settings import BridgeSettings
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
+from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse_subject
+from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.nats.nats_reply import Reply
+from tests.support.nats.scripted_nats import (
+    OPEN_TOKEN,
+    SN1_TOKEN,
+    ScriptedNats,
+    bridge_client,
+)
+
+LATEST = "/api/v1/block/latest"
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "body"),
+    [
+        ("/api/v1/block/latest", "pylon.v1.open.chain.block.latest", {}),
+        (
+            "/api/v1/subnet/65535/block/latest/neurons",
+            "pylon.v1.open.65535.neurons.latest",
+            {},
+        ),
+        (
+            "/api/v1/subnet/0/block/4294967295/neurons",
+            "pylon.v1.open.0.neurons.at",
+            {"block_number": 4294967295},
+        ),
+        (
+            "/api/v1/identity/sn1/subnet/1/block/latest/neurons",
+            "pylon.v1.identity.sn1.neurons.latest",
+            {},
+        ),
+        (
+            "/api/v1/identity/sn1/subnet/1/block/0/neurons",
+            "pylon.v1.identity.sn1.neurons.at",
+            {"block_number": 0},
+        ),
+    ],
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_a_path_is_a_subject_and_a_body(
+    open_client: httpx.AsyncClient,
+    nats: ScriptedNats,
+    path: str,
+    subject: str,
+    body: dict[str, int],
+    slash: str,
+) -> None:
+    if "identity" in path:
+        open_client.headers["Authorization"] = f"Bearer {SN1_TOKEN}"
+    response = await open_client.get(path + slash)
+    assert response.status_code == 200
+    assert nats.asked[0].subject == subject
+    assert json.loads(nats.asked[0].body) == body
+
+
+async def test_the_replys_bytes_are_handed_on_as_they_are(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    # Neither the spaces nor the key that no model knows, nor even JSON, is looked at.
+    for body in (b'{ "block" :1, "news": [ ] }', b"not even JSON"):
+        nats.answer = lambda _asked, body=body: body
+        response = await open_client.get(LATEST)
+        assert response.content == body
+        assert response.headers["Content-Type"] == "application/json"
+
+
+SAMPLES = {
+    "identity_name": "sn1",
+    "netuid": "1",
+    "block_number": "7",
+    "hotkey": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+    "extrinsic_index": "3",
+    "mechanism_id": "0",
+    "job_id": "a" * 26,
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "scope"),
+    [(row, scope) for row in OPERATIONS for scope in row.scopes if row.method == "GET"],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+async def test_no_path_is_taken_for_another(
+    client: httpx.AsyncClient,
+    nats: ScriptedNats,
+    operation: Operation[Params, BaseModel],
+    scope: Scope,
+) -> None:
+    token = OPEN_TOKEN if scope is Scope.OPEN else SN1_TOKEN
+    path = operation.rest_path(scope).format(**SAMPLES)
+    response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200
+    asked = [parse_subject(asked.subject) for asked in nats.asked]
+    if operation is IDENTITIES:
+        assert not asked
+    elif scope is Scope.IDENTITY:
+        assert asked == [IdentitySubject(IdentityName("sn1"), operation.name)]
+    else:
+        netuid = NetUid(1) if operation.per_subnet else None
+        assert asked == [OpenSubject(netuid, operation.name)]
+
+
+def test_every_operation_has_a_route_in_each_of_its_scopes() -> None:
+    paths = create_app(BridgeSettings(), ScriptedNats()).openapi()["paths"]
+    for operation in OPERATIONS:
+        for scope in Scope:
+            assert (operation.rest_path(scope) in paths) or scope not in operation.scopes
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/api/v1/subnet/-1/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/65536/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/one/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/1.0/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/01/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/1/block/-1/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/4294967296/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/0x10/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/1_0/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/1.5/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/%20/neurons", "block_number"),
+    ],
+)
+async def test_values_that_the_chain_cannot_have_are_refused(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, path: str, key: str
+) -> None:
+    response = await open_client.get(path)
+    body = response.json()
+    assert response.status_code == 400
+    assert body["status_code"] == 400
+    assert body["code"] == "INVALID"
+    assert body["detail"] == f"Validation failed for GET {path}".replace("%20", " ")
+    (item,) = body["extra"]
+    assert item["key"] == key
+    assert item["source"] == "path"
+    assert item["message"]
+    assert not nats.asked
+
+
+async def test_all_bad_values_of_a_path_are_named_at_once(open_client: httpx.AsyncClient) -> None:
+    response = await open_client.get("/api/v1/subnet/x/block/y/neurons")
+    assert [item["key"] for item in response.json()["extra"]] == ["netuid", "block_number"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "given_s"),
+    [(None, 60), ("0.25", 0.25), ("299", 299), ("300", 300), ("301", 300), ("1e9", 300)],
+)
+async def test_a_request_waits_as_long_as_its_caller_says_but_not_for_ever(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, asked: str | None, given_s: float
+) -> None:
+    headers = {} if asked is None else {"X-Pylon-Timeout": asked}
+    await open_client.get(LATEST, headers=headers)
+    assert nats.asked[0].timeout_s == given_s
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "nan", "inf", "1e999", "soon", "", "1,5"])
+async def test_a_timeout_that_is_none_is_refused(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, asked: str
+) -> None:
+    response = await open_client.get(LATEST, headers={"X-Pylon-Timeout": asked})
+    assert response.status_code == 400
+    assert response.json()["extra"][0]["key"] == "X-Pylon-Timeout"
+    assert response.json()["extra"][0]["source"] == "header"
+    assert not nats.asked
+
+
+async def test_more_requests_than_there_are_slots_are_told_to_come_again(
+    nats: ScriptedNats,
+) -> None:
+    free = asyncio.Event()
+    held = asyncio.Event()
+
+    class HoldingNats(ScriptedNats):
+        async def request(
+            self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+        ) -> Reply:
+            held.set()
+            await free.wait()
+            return await super().request(subject, body, headers=headers, timeout_s=timeout_s)
+
+    settings = BridgeSettings(bridge_max_requests=1)
+    async with bridge_client(HoldingNats(), settings) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(client.get(LATEST))
+            await held.wait()
+            second = await client.get(LATEST)
+            assert (await client.get("/health")).status_code == 200
+            free.set()
+        assert (await first).status_code == 200
+        assert second.status_code == 429
+        assert second.json()["code"] == "OVERLOADED"
+        assert second.headers["Retry-After"] == "1"
+        assert (await client.get(LATEST)).status_code == 200
+
+
+async def test_a_trace_goes_on_but_nonsense_does_not(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await open_client.get(LATEST, headers={"traceparent": trace})
+    await open_client.get(LATEST, headers={"traceparent": "00-zz"})
+    assert nats.asked[0].headers[wire_headers.TRACE_PARENT] == trace
+    assert wire_headers.TRACE_PARENT not in nats.asked[1].headers
+
+
+async def test_nothing_of_a_callers_headers_goes_to_the_worker_uncalled_for(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    await open_client.get(LATEST, headers={"Pylon-Deadline": "1", "Nats-Msg-Id": "x"})
+    assert set(nats.asked[0].headers) == {wire_headers.REQUEST_ID}

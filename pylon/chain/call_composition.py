@@ -138,8 +138,8 @@ async def compose_call(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tupl
             )
             return sealed_call, reveal_round
         case CertificateCall():
-            kept = await sdk.query(SUBTENSOR_PALLET, "Axons", [call.netuid, signer.ss58_address])
-            axon: dict[str, Any] = kept or {}
+            stored = await sdk.query(SUBTENSOR_PALLET, "Axons", [call.netuid, signer.ss58_address])
+            axon: dict[str, Any] = stored or {}
             return await _compose(
                 sdk,
                 calls.SubtensorModule.serve_axon_tls(

@@ -183,10 +183,10 @@ def _describe_cause(error: BaseException) -> str | None:
 
 
 def _iter_causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _rpc_error_code(error: BaseException) -> int | None:

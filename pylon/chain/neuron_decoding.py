@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
+from pylon.chain.bounds import U16_MAX
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import (
     AxonInfo,
@@ -19,7 +20,6 @@ from pylon_client.contract.types import AlphaStake, Hotkey, TaoStake, TotalStake
 
 logger = logging.getLogger(__name__)
 
-U16_MAX: Final = 65_535
 RAO_PER_TOKEN: Final = 10**9
 _IP_TYPE_V6: Final = 6
 

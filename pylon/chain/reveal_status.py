@@ -41,11 +41,13 @@ async def read_reveal_status(
     async def item(name: str) -> Any:
         return await read_storage(sdk, _PALLET, name, [netuid, hotkey], block_hash)
 
-    kept, revealed, last = await asyncio.gather(
+    stored, revealed, last = await asyncio.gather(
         item("CommitmentOf"), item("RevealedCommitments"), item("LastCommitment")
     )
     fields: list[Any] = (
-        kept["info"]["fields"] if kept and block_number(kept["block"]) == commitment_block else []
+        stored["info"]["fields"]
+        if stored and block_number(stored["block"]) == commitment_block
+        else []
     )
     if any(_TIMELOCKED_FIELD in field for field in fields):
         return RevealStatus.PENDING

@@ -1,7 +1,9 @@
 """Types of the part of the SDK that is used for reading."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from pylon_client.contract.types import MechanismId, NetUid
 
 
 class RawSdk(Protocol):
@@ -69,4 +71,11 @@ class Sdk(Protocol):
         ...
 
 
-SUBTENSOR_PALLET = "SubtensorModule"
+SUBTENSOR_PALLET: Final = "SubtensorModule"
+MECHANISM_STRIDE: Final = 4096
+"""Storage index of mechanism m of a subnet: netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
+
+
+def mechanism_storage_index(netuid: NetUid, mechanism: MechanismId) -> int:
+    """Return the storage index of a mechanism's items."""
+    return mechanism * MECHANISM_STRIDE + netuid

@@ -86,15 +86,15 @@ class Substrate(RpcSubstrate):
         self._reconnect_task: asyncio.Task[Any] | None = None
 
     def _interface(self, endpoint: str, fallbacks: list[str]) -> Any:
-        made = SubstrateConnection(
+        connection = SubstrateConnection(
             endpoint,
             ss58_format=SS58_FORMAT,
             fallback_urls=fallbacks,
             retry_forever=self.retry_forever,
             connect_factory=self._open_websocket,
         )
-        self._connections.append(made)
-        return made
+        self._connections.append(connection)
+        return connection
 
     async def _open_websocket(self, endpoint: str) -> Any:
         """Open a WebSocket; called in the SDK's task that reconnects."""
@@ -122,8 +122,8 @@ class Substrate(RpcSubstrate):
         """Close every connection that was created, open or not."""
         self._is_closed = True
         await super().close()
-        for made in self._connections:
-            await made.close()
+        for connection in self._connections:
+            await connection.close()
 
 
 def _log_task_error(task: asyncio.Task[Any]) -> None:

@@ -34,11 +34,10 @@ from pylon.chain.endpoint_label import endpoint_label
 from pylon.chain.faults import is_refused_submission
 from pylon.chain.node_connection import ConnectionOwner
 from pylon.chain.reveal_status import read_reveal_status
-from pylon.chain.sdk_types import SUBTENSOR_PALLET
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index
 from pylon.chain.substrate import Substrate, node_url
 from pylon.chain.weights_state import (
     last_update_of,
-    mechanism_storage_index,
     read_epoch,
     read_newest_block,
     read_weights_state,
@@ -347,10 +346,10 @@ class SubtensorWriter:
                         updates, None if uid is None else NeuronUid(u16(uid, "A uid"))
                     )
                 case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
-                    kept = await sdk.query(
+                    stored = await sdk.query(
                         "Commitments", "CommitmentOf", [netuid, hotkey], block_hash
                     )
-                    written = block_number(kept["block"]) if kept else 0
+                    written = block_number(stored["block"]) if stored else 0
                 case JobKind.CERTIFICATE:
                     axon = await sdk.query(SUBTENSOR_PALLET, "Axons", [netuid, hotkey], block_hash)
                     written = block_number(axon["block"]) if axon else 0

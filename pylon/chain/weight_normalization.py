@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from bittensor.intents import normalize
 from bittensor.intents.weights import clip_to_max_weight
 
+from pylon.chain.bounds import U16_MAX
 from pylon_client.contract.types import NeuronUid
-
-U16_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +42,5 @@ def normalize_weights(
     if list(positive) != [own_uid] and max_weight_limit < U16_MAX:
         values = clip_to_max_weight(values, max_weight_limit / U16_MAX)
     uids, quantized = normalize(list(positive), values)
-    kept = {NeuronUid(uid): value for uid, value in zip(uids, quantized, strict=True)}
-    return NormalizedWeights(kept, frozenset(positive) - frozenset(kept))
+    normalized = {NeuronUid(uid): value for uid, value in zip(uids, quantized, strict=True)}
+    return NormalizedWeights(normalized, frozenset(positive) - frozenset(normalized))

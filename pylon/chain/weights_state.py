@@ -8,7 +8,7 @@ from pylon.chain.bounds import U16_MAX, block_number, u16, u64
 from pylon.chain.call_composition import WritingSdk
 from pylon.chain.chain_tip import read_best_block
 from pylon.chain.runtime_items import read_optional_storage, read_storage, require_item
-from pylon.chain.sdk_types import SUBTENSOR_PALLET
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index
 from pylon.chain.write_port import CommitRevealState, Epoch, WeightsState
 from pylon_client.contract.types import (
     BLOCK_NUMBER_MAX,
@@ -19,8 +19,6 @@ from pylon_client.contract.types import (
     NeuronUid,
 )
 
-MECHANISM_STRIDE: Final = 4096
-"""Storage index of a mechanism: netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 DEFAULT_COMMIT_REVEAL_VERSION: Final = 4
 """Version of the commit-reveal protocol on runtimes without `CommitRevealWeightsVersion`."""
 
@@ -100,15 +98,15 @@ async def read_weights_state(
         maybe("SubnetEpochConsensus", netuid),
         maybe("SubnetOwnerHotkey", netuid),
     )
-    is_sealed, limit, updates, version_key, permits, least, largest, mode, owner = items
+    is_timelocked, limit, updates, version_key, permits, least, largest, mode, owner = items
     own_uid, *uids = [None if uid is None else NeuronUid(u16(uid, "A uid")) for uid in found]
     last_update = last_update_of(updates, own_uid)
-    sealing, unrevealed = None, 0
-    if is_sealed:
-        sealing = await read_commit_reveal(sdk, netuid, epoch, block_hash)
+    commit_reveal, unrevealed = None, 0
+    if is_timelocked:
+        commit_reveal = await read_commit_reveal(sdk, netuid, epoch, block_hash)
         if last_update >= epoch.start_block:  # otherwise no commit exists in this epoch
             unrevealed = await _count_unrevealed_commits(
-                sdk, index, sealing.epoch_index, own_hotkey, block_hash
+                sdk, index, commit_reveal.epoch_index, own_hotkey, block_hash
             )
     return WeightsState(
         block=number,
@@ -122,7 +120,7 @@ async def read_weights_state(
             for hotkey, uid in zip(weighted_hotkeys, uids, strict=True)
             if uid is not None
         },
-        commit_reveal=sealing,
+        commit_reveal=commit_reveal,
         unrevealed_commits=unrevealed,
         # Some subnets have the largest u64, which means that weights can be set only once.
         rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), BLOCK_NUMBER_MAX),
@@ -170,11 +168,6 @@ async def _count_unrevealed_commits(
         sdk, SUBTENSOR_PALLET, "TimelockedWeightCommits", [index, epoch_index], block_hash
     )
     return sum(1 for commit in commits or () if commit[0] == hotkey)
-
-
-def mechanism_storage_index(netuid: NetUid, mechanism: MechanismId) -> int:
-    """Return the storage index of a mechanism's items."""
-    return mechanism * MECHANISM_STRIDE + netuid
 
 
 def last_update_of(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:

@@ -73,17 +73,17 @@ class JobMetrics:
 
     def observe(self, job: Job) -> None:
         """Observe a job that this worker has written to the job store."""
-        before, begun_s = self._tracked.pop(job.job_id, (None, 0.0))
+        before, started_at_s = self._tracked.pop(job.job_id, (None, 0.0))
         now_s = time.monotonic()
         if job.state is not before:
             self._metrics.job_transitions.labels(job.kind, job.state).inc()
             if job.state in FAILED_STATES and not _was_only_rate_limited(job):
                 self._metrics.job_failures.labels(job.identity, job.kind, job.state).inc()
-            self._observe_durations(job, before, now_s - begun_s)
+            self._observe_durations(job, before, now_s - started_at_s)
         if job.has_ended:
             return
         is_same_attempt = before in IN_FLIGHT and job.state in IN_FLIGHT
-        self._tracked[job.job_id] = (job.state, begun_s if is_same_attempt else now_s)
+        self._tracked[job.job_id] = (job.state, started_at_s if is_same_attempt else now_s)
         while len(self._tracked) > MAX_TRACKED_JOBS:
             self._tracked.popitem(last=False)
 
@@ -97,8 +97,8 @@ class JobMetrics:
         was_timed = before is JobState.COMMITTED or job.state is JobState.REVEALED
         duration = self._job_s.get(job.kind)
         if duration is not None and is_timed and not was_timed:
-            took_s = (job.updated_at_ms - job.created_at_ms) / 1000
-            duration.labels(JOB_OPERATION, *labels).observe(took_s)
+            duration_s = (job.updated_at_ms - job.created_at_ms) / 1000
+            duration.labels(JOB_OPERATION, *labels).observe(duration_s)
 
 
 class JobCollector:
@@ -148,8 +148,8 @@ class JobCollector:
         due: dict[JobId, BlockNumber] = {}
         due_first: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
-            for held in await self._store.open_jobs(identity):
-                job = held.job
+            for entry in await self._store.open_jobs(identity):
+                job = entry.job
                 counts[identity, str(job.kind), str(job.state)] += 1
                 if job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
                     continue

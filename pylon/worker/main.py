@@ -183,7 +183,7 @@ class Worker:
         self, connection: NatsConnection, binder: ChainBinder | None, stop: asyncio.Event
     ) -> None:
         hotkeys = self._open_hotkeys()
-        measured = JobMetrics(self.metrics, hotkeys.addresses)
+        job_metrics = JobMetrics(self.metrics, hotkeys.addresses)
         await SignerEvents(connection).subscribe(self._signer_directory.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signer_directory.observe(identity, wire.encode(announcement))
@@ -220,7 +220,7 @@ class Worker:
                 self._supervisor,
                 self.snapshots,
                 self.metrics,
-                measured,
+                job_metrics,
                 self._write_health,
             )
             parts |= signing.parts
@@ -235,7 +235,7 @@ class Worker:
             self.guard,
             self._write_health,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
-            on_job=lambda job: main.call_soon_threadsafe(measured.observe, job),
+            on_job=lambda job: main.call_soon_threadsafe(job_metrics.observe, job),
         )
         async with LoopThread(REQUESTS_PART) as thread:
             self._health.request_thread = thread

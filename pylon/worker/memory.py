@@ -33,9 +33,9 @@ async def wait_until_exceeded(
     """Wait until the resident memory exceeds a limit in bytes, and return it."""
     while True:
         await asyncio.sleep(interval_s)
-        held = resident_bytes()
-        if held is not None and held > limit_bytes:
-            return held
+        resident = resident_bytes()
+        if resident is not None and resident > limit_bytes:
+            return resident
 
 
 async def wait_for_memory_limit(limit_mib: int | None) -> None:
@@ -43,10 +43,10 @@ async def wait_for_memory_limit(limit_mib: int | None) -> None:
     if limit_mib is None:
         await asyncio.Event().wait()
         return
-    held_bytes = await wait_until_exceeded(limit_mib * MIB)
+    resident = await wait_until_exceeded(limit_mib * MIB)
     logger.warning(
         "Stopping for a restart: %d MiB of resident memory exceed the limit of %d MiB "
         "(PYLON_WORKER_MEMORY_LIMIT_MIB)",
-        held_bytes // MIB,
+        resident // MIB,
         limit_mib,
     )

@@ -119,20 +119,20 @@ class RequestThread:
             if self.snapshots.head is not None:
                 chain.observe_head(self.snapshots.head)
             stack.push_async_callback(chain.close)
-            submission = create_chain_writer(self.settings, self.guard)
-            stack.push_async_callback(submission.close)
+            writer = create_chain_writer(self.settings, self.guard)
+            stack.push_async_callback(writer.close)
             connection = self.connection = await connect_worker(
                 self.settings, "pylon worker requests"
             )
             stack.push_async_callback(connection.close)
             self.on_connect(connection)
             absent = AbsentSignerHandlers(self.signers, self.settings.identity_settings)
-            service = self.service = self._build_service(connection, chain, submission, absent)
+            service = self.service = self._build_service(connection, chain, writer, absent)
             self.metrics.watch_service(service)
             await service.start()
             if not self.settings.worker_role.signs:
-                refusing = asyncio.create_task(absent.run(service), name="absent signers")
-                stack.callback(refusing.cancel)
+                refresh = asyncio.create_task(absent.run(service), name="absent signers")
+                stack.callback(refresh.cancel)
             ready()
             await _wait_for_any(self._stopping, connection.closed, service.subscription_denied)
             if service.denied_error is not None:
@@ -147,7 +147,7 @@ class RequestThread:
         self,
         connection: NatsConnection,
         chain: RoutedChain,
-        submission: SubtensorWriter,
+        writer: SubtensorWriter,
         absent: AbsentSignerHandlers,
     ) -> RequestService:
         settings = self.settings
@@ -178,7 +178,7 @@ class RequestThread:
         reads.register(service)
         ReplayHandlers(open_stored_events(settings, connection)).register(service)
         if role.signs:
-            self._register_jobs(service, connection, submission, reads)
+            self._register_jobs(service, connection, writer, reads)
         else:
             absent.register(service)
         return service
@@ -187,7 +187,7 @@ class RequestThread:
         self,
         service: RequestService,
         connection: NatsConnection,
-        submission: SubtensorWriter,
+        writer: SubtensorWriter,
         reads: ReadHandlers,
     ) -> None:
         events = JobEventPublisher(connection)
@@ -196,25 +196,25 @@ class RequestThread:
             self.on_job(job)
             await events.publish(job)
 
-        ledger = JobStore(
+        store = JobStore(
             OrderedBucket(connection, JOBS_BUCKET, self.write_health),
             announce,
             ended_retention_days=self.settings.ended_jobs_kept_days,
         )
-        intake = JobAcceptor(
-            ledger,
+        acceptor = JobAcceptor(
+            store,
             WorkQueue(connection, self.write_health),
-            submission,
+            writer,
             self.signers,
             require_storage=lambda: self.write_health.require_writable(
                 JOB_STORE.name, JOB_QUEUE.name
             ),
         )
-        waits = JobWaiter(ledger, partial(subscribe_jobs, connection))
-        desk = JobHandlers(intake, ledger, self.signers, submission, waits)
-        desk.register(service)
+        waiter = JobWaiter(store, partial(subscribe_jobs, connection))
+        job_handlers = JobHandlers(acceptor, store, self.signers, writer, waiter)
+        job_handlers.register(service)
         read_status = partial(reads.read, WEIGHTS_STATUS_SPEC)
-        service.add(WEIGHTS_STATUS, WeightsStatusHandler(ledger, submission, read_status).handle)
+        service.add(WEIGHTS_STATUS, WeightsStatusHandler(store, writer, read_status).handle)
 
 
 def _request_subjects(settings: WorkerSettings) -> tuple[str, ...]:

@@ -81,14 +81,14 @@ async def read_revealed_commitments(
 
 def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:
     scale.read_bytes(_DEPOSIT_BYTES)
-    made_in = BlockNumber(scale.read_uint(_BLOCK_BYTES))
+    commitment_block = BlockNumber(scale.read_uint(_BLOCK_BYTES))
     fields = [_decode_field(scale) for _ in range(scale.read_compact())]
     sealed = [field for field in fields if isinstance(field, _TimelockedField)]
     if sealed:
         # The chain accepts several fields; the commitment is revealed when the last of them is.
         last = max(sealed, key=lambda one: one.reveal_round)
         return TimelockEncryptedCommitment(
-            commitment_block_number=made_in,
+            commitment_block_number=commitment_block,
             hotkey=hotkey,
             commitment=CommitmentHex(to_hex(last.data)),
             reveal_round=RevealRound(last.reveal_round),
@@ -96,7 +96,9 @@ def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:
         )
     data = b"".join(field for field in fields if isinstance(field, bytes))
     return HexDataCommitment(
-        commitment_block_number=made_in, hotkey=hotkey, commitment=CommitmentHex(to_hex(data))
+        commitment_block_number=commitment_block,
+        hotkey=hotkey,
+        commitment=CommitmentHex(to_hex(data)),
     )
 
 

@@ -1,17 +1,13 @@
 """The submission status of weights in an epoch."""
 
 import asyncio
-from typing import Final
 
 from pylon.chain.bounds import u16, u64
 from pylon.chain.queries.storage_maps import require_subnet
 from pylon.chain.query import WeightsOf
-from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk, mechanism_storage_index
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, WeightsStatus
-
-MECHANISM_STRIDE: Final = 4096
-"""Storage index of mechanism m of a subnet: netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 
 
 async def read_weights_status(sdk: Sdk, query: WeightsOf, block: Block) -> WeightsStatus:
@@ -29,7 +25,7 @@ async def read_weights_status(sdk: Sdk, query: WeightsOf, block: Block) -> Weigh
     """
     netuid = query.netuid
     await require_subnet(sdk, netuid, block)
-    index = query.mechanism * MECHANISM_STRIDE + netuid
+    index = mechanism_storage_index(netuid, query.mechanism)
     mechanisms, uid, updates, epoch_start = await asyncio.gather(
         sdk.query(SUBTENSOR_PALLET, "MechanismCountCurrent", [netuid], block.hash),
         sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, query.hotkey], block.hash),

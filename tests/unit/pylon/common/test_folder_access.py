@@ -71,6 +71,6 @@ def test_a_home_of_another_user_is_refused_with_the_remedy(home: Path) -> None:
     )
     assert ended.stderr == ""
     assert ended.stdout.splitlines() == [
-        f"{home} cannot be used ({of_another}); choose another --home (PYLON_HOME)",
+        f"cannot use {home} ({of_another}); choose another --home (PYLON_HOME)",
         of_another,
     ]

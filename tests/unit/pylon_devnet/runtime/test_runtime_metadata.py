@@ -4,7 +4,7 @@ import inspect
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bittensor_core
 import pytest
@@ -13,9 +13,6 @@ from bittensor._generated import calls, constants, errors, runtime_apis, storage
 from pylon_devnet.runtime.declaration import RUNTIMES
 from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain import metadata_v15
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SLOT_MS = 12_000
 REAL_METADATA = Path(

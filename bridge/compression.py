@@ -54,7 +54,7 @@ class CompressionCache:
     Compression blocks the event loop for a few milliseconds, once per body and coding.
 
     Attributes:
-        compression_count: how many bodies were compressed, ever.
+        compression_count: number of compressed bodies since the start of the process.
     """
 
     def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:

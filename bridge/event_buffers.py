@@ -37,23 +37,27 @@ async def follow_subject(
     get_connection: Callable[[], Awaitable[NatsConnection]], subject: str
 ) -> AsyncGenerator[Sequence[FeedEvent]]:
     """Yield batches of a subject's events, across connections, each event once and in order."""
-    given: BlockNumber | None = None
+    last_number: BlockNumber | None = None
     log_limit = LogLimit()
     while True:
         connection = await get_connection()
-        kept = event_log_via_worker(connection)
+        event_log = event_log_via_worker(connection)
         try:
-            newest = await kept(subject)
+            newest = await event_log(subject)
             until = -1 if newest is None else newest.block.number
-            after = await _number_before_oldest(kept, subject, until) if given is None else given
-            async with EventFeed(connection, [subject], kept, after=after) as feed:
-                behind: list[FeedEvent] = []
+            after = (
+                await _number_before_oldest(event_log, subject, until)
+                if last_number is None
+                else last_number
+            )
+            async with EventFeed(connection, [subject], event_log, after=after) as feed:
+                batch: list[FeedEvent] = []
                 async for event in feed:
-                    behind.append(event)
+                    batch.append(event)
                     if event.block.number >= until:
-                        given = event.block.number
-                        yield behind
-                        behind = []
+                        last_number = event.block.number
+                        yield batch
+                        batch = []
         except (FailureError, OSError) as error:
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
                 level = logging.ERROR if log_limit.is_due(str(error)) else logging.DEBUG
@@ -106,7 +110,7 @@ class EventBuffer:
     """The newest frames of one subject, limited to the size of the event stream itself.
 
     Listeners have no queues: each reads the frame after its last block from here. A slow listener
-    therefore costs no memory, and catches up unless it falls behind by more than the buffer's size.
+    therefore costs no memory, and catches up unless it falls batch by more than the buffer's size.
 
     Args:
         encode: encodes an event as a frame; raises ValueError if the event cannot be decoded.

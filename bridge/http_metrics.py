@@ -34,7 +34,7 @@ class BridgeMetrics(ProcessMetrics):
         super().__init__("bridge")
         registry = self.registry
         self.requests = Counter(
-            "pylon_requests_total", "HTTP requests that were answered", _LABELS, registry=registry
+            "pylon_requests_total", "HTTP requests that have ended", _LABELS, registry=registry
         )
         self.errors = Counter(
             "pylon_requests_error_total",
@@ -59,14 +59,15 @@ class BridgeMetrics(ProcessMetrics):
             "pylon_bridge_streams", "Streams of events that are open", "gauge"
         )
         self._fell_behind = self.callback_metric(
-            "pylon_bridge_streams_fell_behind", "Times that a slow listener missed values"
+            "pylon_bridge_streams_fell_behind", "Times that a slow listener missed events"
         )
         self._timed_out_streams = self.callback_metric(
-            "pylon_bridge_streams_given_up", "Listeners that were left since they took nothing"
+            "pylon_bridge_streams_given_up",
+            "Listeners that were disconnected because they read nothing",
         )
         self._unreadable = self.callback_metric(
             "pylon_bridge_unreadable_events",
-            "Events that could not be read, and were left out of streams",
+            "Events that could not be decoded, and were skipped",
         )
         self._part_restarts = self.callback_metric(
             "pylon_bridge_part_restarts",
@@ -80,13 +81,13 @@ class BridgeMetrics(ProcessMetrics):
         )
         self._connections = self.callback_metric(
             "pylon_bridge_connections",
-            "Connections of callers, by what they wait for",
+            "Client connections by stage",
             "gauge",
             labels=("stage",),
         )
         self._closed_connections = self.callback_metric(
             "pylon_bridge_refused_connections",
-            "Connections that were refused or closed to protect the others, by why",
+            "Rejected and closed client connections by reason",
             labels=("reason",),
         )
 

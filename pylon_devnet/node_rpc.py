@@ -1,8 +1,10 @@
 """The JSON-RPC methods of the node, except subscriptions, which are in `websocket_server`."""
 
-from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+from cachetools import LRUCache
 
 from pylon_devnet.apis import execute_api
 from pylon_devnet.chain_state import PastState
@@ -256,24 +258,19 @@ class RuntimeCallCache:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._cached_bytes = 0
-        self._entries: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], str]] = OrderedDict()
+        self._entries = LRUCache[tuple[Any, ...], tuple[int, tuple[tuple[Any, ...], str]]](
+            max_bytes, getsizeof=lambda entry: entry[0]
+        )
 
     def get(self, key: tuple[Any, ...]) -> tuple[tuple[Any, ...], str] | None:
         """Return the cached (arguments, result) of a call, or None."""
-        known = self._entries.get(key)
-        if known is not None:
-            self._entries.move_to_end(key)
-        return known
+        entry = self._entries.get(key)
+        return None if entry is None else entry[1]
 
     def put(self, key: tuple[Any, ...], result: tuple[tuple[Any, ...], str]) -> None:
         """Cache the (arguments, result) of a call."""
-        self._entries[key] = result
-        self._cached_bytes += _entry_size_bytes(key, result[1])
-        while self._cached_bytes > self._max_bytes:
-            dropped, (_, answer_) = self._entries.popitem(last=False)
-            self._cached_bytes -= _entry_size_bytes(dropped, answer_)
+        with suppress(ValueError):  # larger than the whole cache
+            self._entries[key] = (_entry_size_bytes(key, result[1]), result)
 
 
 def _entry_size_bytes(key: tuple[Any, ...], answer_: str) -> int:

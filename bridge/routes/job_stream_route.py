@@ -50,7 +50,7 @@ def job_stream_routes(
         require_canonical_path(request, {"netuid": netuid})
         caller.require_subnet(netuid)
 
-        async def ask() -> bytes:
+        async def read_job() -> bytes:
             reply = await nats.request(
                 str(IdentitySubject(caller.identity.name, GET_JOB.name)),
                 wire.encode(JobParams(job_id=job_id)),
@@ -62,7 +62,7 @@ def job_stream_routes(
         # FastAPI resumes here when the whole stream has been sent.
         with (
             limit.admit(caller.identity.name),
-            streams.open(ask) as listener,
+            streams.open(read_job) as listener,
         ):
             async with nats.subscribe(
                 str(JobEventSubject(caller.identity.name, job_id)), listener.push

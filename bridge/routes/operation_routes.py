@@ -187,7 +187,7 @@ def _endpoint(
     *,
     is_private: bool,
 ) -> _Endpoint:
-    async def ask(
+    async def endpoint(
         request: Request,
         subject: Annotated[OpenSubject | IdentitySubject, Depends(subject_dependency)],
         params: Annotated[Params, Depends(_params_dependency(operation))],
@@ -231,7 +231,7 @@ def _endpoint(
             is_private=is_private,
         )
 
-    return ask
+    return endpoint
 
 
 def _subject_dependency(

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.blocks.snapshots import Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.query import Neurons, Query
 from pylon.reads.read_query import resolve
@@ -128,7 +128,11 @@ class ReadHandlers:
     async def _query_latest(
         self, query: Query[BaseModel], call: ServiceCall[Params]
     ) -> tuple[Block, bytes]:
-        newest = self._newest_snapshot(query)
+        if isinstance(query, Neurons):
+            snapshot = self._snapshots.latest_neurons(query.netuid)
+            if snapshot is not None:
+                return snapshot.block, snapshot.body
+        newest = self._snapshots.latest_block()
         if newest is not None:
             try:
                 return newest.block, await self._query_at(query, newest.block, call)
@@ -139,13 +143,6 @@ class ReadHandlers:
         with call.without_admission_slot():
             block = await self._with_last_head(self._reader.latest_block(timeout_s=call.timeout_s))
         return block, await self._query_at(query, block, call)
-
-    def _newest_snapshot(self, query: Query[BaseModel]) -> Snapshot | None:
-        if isinstance(query, Neurons):
-            snapshot = self._snapshots.latest_neurons(query.netuid)
-            if snapshot is not None:
-                return snapshot
-        return self._snapshots.latest_block()
 
     async def _query_at(
         self, query: Query[BaseModel], block: Block, call: ServiceCall[Params]

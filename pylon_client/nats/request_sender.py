@@ -106,9 +106,7 @@ class RequestSender:
                 )
                 self._reply_budget.record_size(subject, len(message.data))
         except nats.errors.NoRespondersError:
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, "No worker is running."
-            ) from None
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "No worker is running.") from None
         except TimeoutError:
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED, "There was no reply within the timeout."

@@ -40,10 +40,10 @@ async def make_backup(
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     async with connect_to_deployment(settings, home, "pylon backup") as connection:
-        ledger = JobStoreCopy(connection)
-        genesis = await ledger.genesis()
+        copy = JobStoreCopy(connection)
+        genesis = await copy.genesis()
         with write_archive(file, genesis=genesis, stream=JOB_STORE.name, made_at=made_at) as writer:
-            async for entry in ledger.export_entries():
+            async for entry in copy.export_entries():
                 writer.add(entry)
                 if writer.count % PROGRESS_INTERVAL == 0:
                     show_progress(f"{writer.count} entries read")
@@ -83,17 +83,17 @@ async def restore(
             raise BackupError(
                 f"workers run, for {', '.join(sorted(running))}: stop every worker, then restore"
             )
-        ledger = JobStoreCopy(connection)
+        copy = JobStoreCopy(connection)
         if replace:
-            await ledger.clear()
-        await _require_empty(ledger, genesis)
-        await ledger.set_legacy_genesis(genesis)
+            await copy.clear()
+        await _require_empty(copy, genesis)
+        await copy.set_legacy_genesis(genesis)
 
         def progress(count: int) -> None:
             if count % PROGRESS_INTERVAL == 0 or count == len(backup):
                 show_progress(f"{count} of {len(backup)} entries written")
 
-        left_out = await ledger.import_entries(
+        left_out = await copy.import_entries(
             backup.entries(),
             ended_retention_days=settings.ended_jobs_kept_days,
             on_progress=progress,

@@ -88,7 +88,7 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
     async def ignore_change(_job: Job) -> None:
         pass
 
-    ledger = JobStore(
+    store = JobStore(
         OrderedBucket(connection, JOBS_BUCKET),
         ignore_change,
         ended_retention_days=ENDED_JOBS_KEPT_DAYS,
@@ -97,7 +97,7 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
     return [
         stored.job
         for identity in identities
-        for stored in (await ledger.page(identity, newest)).jobs
+        for stored in (await store.page(identity, newest)).jobs
     ]
 
 

@@ -129,7 +129,8 @@ def cancel_job(
 ) -> None:
     """Cancel a job that is not submitted yet; it ends as CANCELLED.
 
-    A job that is being submitted cannot be cancelled, and an ended job stays unchanged. Newer weights supersede older ones without a cancellation.
+    A job that is being submitted cannot be cancelled, and an ended job stays unchanged.
+    Newer weights supersede older ones without a cancellation.
     """
     from pylon.cli.watch import own_jobs
 

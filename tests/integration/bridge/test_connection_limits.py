@@ -208,7 +208,7 @@ async def bounded() -> None:
             await caller.ok()
 
 
-async def test_past_the_limit_half_sent_heads_make_room_and_requests_are_kept() -> None:
+async def test_above_the_limit_incomplete_requests_are_evicted_first() -> None:
     await bounded()
 
 

@@ -124,7 +124,7 @@ async def test_a_wrong_password_is_complained_about_until_it_is_right(tmp_path: 
         await bridge.until("/health/ready", 200)
 
 
-async def test_a_server_that_takes_the_password_back_is_gone_back_to_when_it_gives_it(
+async def test_the_bridge_reconnects_when_its_password_is_valid_again(
     tmp_path: Path,
 ) -> None:
     def users(password: str) -> str:

@@ -37,7 +37,7 @@ async def worker(nats: NatsServer) -> AsyncGenerator[StubWorker]:
         yield worker
 
 
-async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
+async def test_a_request_in_progress_is_finished_before_the_bridge_ends(
     nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     async with BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge:
@@ -58,7 +58,7 @@ async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
         assert "Traceback" not in bridge.log
 
 
-async def test_idle_callers_are_told_to_reconnect_while_a_bridge_drains(tmp_path: Path) -> None:
+async def test_idle_connections_are_closed_while_a_bridge_drains(tmp_path: Path) -> None:
     environment = bridge_environment(NOWHERE, bridge_drain_seconds="600")
     async with (
         BridgeProcess(tmp_path, environment) as bridge,
@@ -104,7 +104,7 @@ async def test_callers_are_the_first_to_close_an_idle_connection(tmp_path: Path)
             assert (proxy.accepted, proxy.open) == (1, 1)
 
 
-async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
+async def test_a_request_longer_than_the_grace_period_is_rejected_with_retry(
     nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     environment = bridge_environment(nats.url, bridge_graceful_shutdown_seconds="3")
@@ -123,7 +123,7 @@ async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_without_nats_too_it_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
+async def test_it_stops_on_sigterm_without_nats(number: signal.Signals, tmp_path: Path) -> None:
     async with (
         BridgeProcess(tmp_path, bridge_environment(NOWHERE)) as bridge,
         httpx.AsyncClient(base_url=bridge.url, trust_env=False) as idle,
@@ -142,7 +142,7 @@ async def refusal(folder: Path, environment: dict[str, str]) -> str:
     return bridge.log
 
 
-async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+async def test_a_used_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         log = await refusal(tmp_path, bridge_environment(NOWHERE, bridge_port=str(port)))
@@ -173,7 +173,7 @@ async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
     assert 'PYLON_IDENTITIES: must be a JSON list like ["sn1"]' in log
 
 
-async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
+async def test_an_invalid_nats_url_ends_the_bridge(tmp_path: Path) -> None:
     log = await refusal(tmp_path, bridge_environment("localhost:4222"))
     assert "PYLON_NATS_URL: must look like nats://host:port" in log
 
@@ -194,7 +194,7 @@ CHUNKED = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r
     ],
     ids=["header", "path", "trailer", "unread body"],
 )
-async def test_what_nobody_reads_is_not_listened_to_for_ever(
+async def test_a_body_after_the_response_is_discarded_up_to_a_limit(
     begin: bytes, at_least_bytes: int, tmp_path: Path
 ) -> None:
     async with BridgeProcess(tmp_path, bridge_environment(NOWHERE)) as bridge:
@@ -220,7 +220,7 @@ async def test_what_nobody_reads_is_not_listened_to_for_ever(
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--version", 0), ("--port", 2)])
-async def test_it_has_no_options_but_those_that_tell_of_it(argument: str, code: int) -> None:
+async def test_it_has_only_the_options_help_and_version(argument: str, code: int) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", argument),
         stdout=asyncio.subprocess.PIPE,

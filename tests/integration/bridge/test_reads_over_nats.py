@@ -74,7 +74,7 @@ async def test_bytes_of_any_size_pass_through_untouched(
     assert {message.data for message in worker.asked} == {b'{"block_number":12}'}
 
 
-async def test_an_identity_asks_on_its_own_subject_and_is_answered_to_the_bridge(
+async def test_an_identitys_request_uses_its_subject_and_the_bridges_inbox(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     response = await bridge.get(SN1, headers=bearer(token_of("sn1")))
@@ -131,7 +131,7 @@ async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
         (ErrorCode.INTERNAL, 500),
     ],
 )
-async def test_a_workers_failure_is_told_as_it_is(
+async def test_a_workers_failure_is_returned_unchanged(
     bridge: BridgeProcess, worker: StubWorker, code: ErrorCode, status: int
 ) -> None:
     worker.answer = FailureError(code, "The chain says no.", retry_at_block=BlockNumber(99))

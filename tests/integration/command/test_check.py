@@ -112,7 +112,7 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
         ("PYLON_BITTENSOR_WALLET_PATH", "", "set PYLON_BITTENSOR_WALLET_PATH"),
     ],
 )
-async def test_what_stands_in_the_way_is_told_with_what_to_do(
+async def test_problems_are_reported_with_a_remedy(
     deployment: Deployment, variable: str, value: str, remedy: str
 ) -> None:
     code, lines = await deployment.check(PYLON_CHAIN_TIMEOUT_SECONDS="5", **{variable: value})
@@ -122,7 +122,7 @@ async def test_what_stands_in_the_way_is_told_with_what_to_do(
     assert not lines_with(lines, "/secret")
 
 
-async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) -> None:
+async def test_a_stalled_chain_is_a_failure(deployment: Deployment) -> None:
     deployment.devnet.pause()
     code, lines = await deployment.check(PYLON_HEAD_SILENCE_SECONDS="0.001")
     assert code == 1
@@ -147,7 +147,7 @@ async def test_the_clock_of_this_machine_is_named_where_it_is_wrong(
     assert not lines_with(lines, "s old")
 
 
-async def test_an_archive_of_another_chain_is_told(deployment: Deployment) -> None:
+async def test_an_archive_of_another_chain_is_reported(deployment: Deployment) -> None:
     async with Devnet(DevnetOptions(port=0, seed=2, autostart=False)) as another:
         code, lines = await deployment.check(PYLON_BITTENSOR_ARCHIVE_NETWORK=another.url)
     assert code == 0
@@ -179,7 +179,7 @@ async def test_of_a_reader_it_says_for_which_identities_a_signer_runs(
     ("command", "checks_tokens"),
     [("check", False), ("worker", False), ("nats-conf", True), ("up", True)],
 )
-async def test_wrong_settings_are_told_a_line_each(
+async def test_invalid_settings_are_reported_one_per_line(
     tmp_path: Path, command: str, *, checks_tokens: bool
 ) -> None:
     variables = {
@@ -240,15 +240,13 @@ async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
     assert ended.err == ""
 
 
-async def test_the_version_is_told(tmp_path: Path) -> None:
+async def test_the_version_is_printed(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {}, "--version")
     assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
 @pytest.mark.parametrize("option", ["--port", "--control-port"])
-async def test_a_port_that_is_none_is_refused_by_the_devnet_too(
-    tmp_path: Path, option: str
-) -> None:
+async def test_the_devnet_rejects_an_invalid_port(tmp_path: Path, option: str) -> None:
     ended = await pylon_command(tmp_path, {}, "devnet", option, "99999")
     assert ended.code == 2
     assert f"'{option}'" in ended.err

@@ -44,7 +44,9 @@ async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, str]]) -> None:
+async def test_each_process_has_the_variables_that_it_reads(
+    environments: dict[str, dict[str, str]],
+) -> None:
     worker, bridge = environments["pylon worker"], environments["-m bridge"]
     devnet, nats = environments["pylon_devnet"], environments["nats-server"]
     for each in environments.values():

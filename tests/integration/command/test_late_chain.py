@@ -107,7 +107,7 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
     assert gone.err == f"pylon: no Pylon runs from {home}: start it with `pylon up --home {home}`\n"
 
 
-async def test_where_nothing_says_which_pylon_is_meant_a_command_asks_for_it(
+async def test_a_command_without_a_deployment_asks_for_one(
     tmp_path: Path,
 ) -> None:
     for arguments in (["check"], ["jobs", "ls"], ["watch", "blocks"]):

@@ -123,7 +123,7 @@ async def test_the_state_of_a_devnet_is_set_aside_with_its_chain(tmp_path: Path)
         assert await latest_number(product.url) >= old
 
 
-async def test_a_devnet_whose_chain_was_removed_begins_anew_without_a_dead_end(
+async def test_a_devnet_whose_chain_was_removed_starts_at_genesis(
     tmp_path: Path,
 ) -> None:
     product = Product(tmp_path)

@@ -52,7 +52,7 @@ def ports() -> dict[str, str]:
         ({"PYLON_BITTENSOR_NETWORK": "http://x"}, [], "PYLON_BITTENSOR_NETWORK: must be the name"),
     ],
 )
-async def test_what_it_cannot_do_is_said_at_once(
+async def test_invalid_options_are_reported_immediately(
     tmp_path: Path, variables: dict[str, str], arguments: list[str], says: str
 ) -> None:
     (here := tmp_path / "here").mkdir()
@@ -69,7 +69,9 @@ async def test_what_it_cannot_do_is_said_at_once(
     ("option", "host"),
     [("PORT", "::1"), ("PORT", "127.0.0.1"), ("DEVNET_CONTROL_PORT", "127.0.0.1")],
 )
-async def test_a_taken_port_is_told_with_its_option(tmp_path: Path, option: str, host: str) -> None:
+async def test_a_used_port_is_reported_with_its_option(
+    tmp_path: Path, option: str, host: str
+) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as taken:
         port = taken.getsockname()[1]
@@ -81,7 +83,7 @@ async def test_a_taken_port_is_told_with_its_option(tmp_path: Path, option: str,
     assert ended.err.count("\n") == 1
 
 
-async def test_fresh_leaves_the_state_of_another_alone_that_runs(tmp_path: Path) -> None:
+async def test_fresh_does_not_change_the_state_of_another_running_instance(tmp_path: Path) -> None:
     # Where the home is, `.env` may say as well.
     (tmp_path / ".env").write_text("PYLON_HOME=its-home\n")
     state = tmp_path / "its-home" / "devnet"
@@ -99,7 +101,7 @@ async def test_fresh_leaves_the_state_of_another_alone_that_runs(tmp_path: Path)
     assert ended.err.count("\n") == 1
 
 
-async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questions(
+async def test_an_unavailable_chain_is_reported_without_noise(
     tmp_path: Path,
 ) -> None:
     variables = ports() | {

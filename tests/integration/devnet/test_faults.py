@@ -207,7 +207,9 @@ async def test_a_reorganisation(live: Devnet, writer: bittensor.Client) -> None:
         await substrate.raw.query("System", "Number", [], result.block_hash)
 
 
-async def test_pool_refuses_as_told(live: Devnet, writer: bittensor.Client) -> None:
+async def test_the_pool_rejects_with_the_injected_error(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     live.refuse_extrinsics(times=1)
     refused = await writer.submit_call(REMARK, dev_wallet("sn1"), **NOW)
     assert (refused.error.name, refused.error.code) == (

@@ -61,7 +61,7 @@ async def started(*arguments: str) -> AsyncGenerator[Node]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-async def test_it_ends_when_told_and_goes_on_from_its_last_block(
+async def test_it_stops_on_sigterm_and_resumes_at_its_last_block(
     how: signal.Signals, tmp_path: Path
 ) -> None:
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")

@@ -111,14 +111,16 @@ async def test_pool_refuses(case: str, live: Devnet, writer: bittensor.Client) -
     assert live.applied_extrinsics() == []
 
 
-async def test_pool_refuses_what_is_too_soon(live: Devnet, writer: bittensor.Client) -> None:
+async def test_the_pool_rejects_calls_above_the_rate_limit(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     wallet = dev_wallet("sn1")
     for call, name in ((weights(), "RateLimitExceeded"), (axon(), "ServingRateLimitExceeded")):
         assert (await writer.submit_call(call, wallet, **HOTKEY)).success
         assert await refused(writer, call, wallet) == (name, ErrorCode.RATE_LIMITED)
 
 
-async def test_pool_refuses_who_cannot_pay(writer: bittensor.Client) -> None:
+async def test_the_pool_rejects_signers_that_cannot_pay(writer: bittensor.Client) -> None:
     seen = await refused(writer, calls.System.remark(remark=b"."), STRANGER)
     assert seen == ("Payment", ErrorCode.INSUFFICIENT_BALANCE)
 
@@ -190,7 +192,7 @@ async def test_a_gap_of_nonces_heals(live: Devnet, writer: bittensor.Client) -> 
     assert [one.nonce for one in live.applied_extrinsics()] == [0, 1, 2]
 
 
-async def test_a_higher_tip_takes_the_place(live: Devnet, writer: bittensor.Client) -> None:
+async def test_a_higher_tip_replaces_an_extrinsic(live: Devnet, writer: bittensor.Client) -> None:
     live.pause()
     poor = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0)))
     await eventually(lambda: len(live.pool) == 1)
@@ -351,9 +353,7 @@ async def test_an_account_may_not_be_emptied_by_accident(writer: bittensor.Clien
     assert seen == ("NotExpendable", ErrorCode.INSUFFICIENT_BALANCE)
 
 
-async def test_what_fails_leaves_nothing_but_the_nonce(
-    live: Devnet, writer: bittensor.Client
-) -> None:
+async def test_a_failed_call_changes_only_the_nonce(live: Devnet, writer: bittensor.Client) -> None:
     live.pause()
     inner = await writer.compose(calls.Balances.transfer_keep_alive(dest=hotkey(1, 1), value=10**9))
     bad = await writer.compose(calls.AdminUtils.sudo_set_stake_threshold(min_stake=0))

@@ -57,7 +57,7 @@ async def test_a_commit_that_is_too_soon_fails_in_its_block(
 
 
 @pytest.mark.parametrize("blocks_early", [0, 1])
-async def test_weights_are_taken_in_the_first_block_that_the_limit_allows(
+async def test_weights_are_accepted_in_the_first_block_that_the_limit_allows(
     devnet: Devnet, client: bittensor.Client, blocks_early: int
 ) -> None:
     """The pool checks a call as if in the next block: last update + limit is soon enough."""
@@ -94,7 +94,7 @@ async def test_the_owner_needs_neither_permit_nor_stake(
     assert error == "SubtensorModule.NeuronNoValidatorPermit"
 
 
-async def test_ten_commits_are_taken_in_each_epoch(
+async def test_ten_commits_are_accepted_in_each_epoch(
     devnet: Devnet, client: bittensor.Client
 ) -> None:
     """TooManyUnrevealedCommits counts the commits of the current epoch alone."""

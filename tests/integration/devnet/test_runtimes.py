@@ -43,7 +43,7 @@ async def test_finney_424_lacks_what_the_sdk_needs_for_weights(
         await older_client.query(st.SubtensorModule.SubnetEpochConsensus, [1])
 
 
-async def test_finney_424_takes_composed_calls(
+async def test_finney_424_accepts_composed_calls(
     older: Devnet, older_client: bittensor.Client
 ) -> None:
     call = calls.SubtensorModule.set_weights(netuid=1, dests=[70], weights=[65535], version_key=0)

@@ -44,7 +44,7 @@ async def test_weights_in_the_open(live: Devnet, writer: bittensor.Client) -> No
     assert live.applied_counts() == {hotkey(1, 0): {"SubtensorModule.set_mechanism_weights": 1}}
 
 
-async def test_weights_under_a_time_lock_are_stored_told_and_revealed() -> None:
+async def test_timelocked_weights_are_stored_and_revealed() -> None:
     options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=400)
     async with Devnet(options) as live, bittensor.Client(live.url) as writer:
         intent = bittensor.SetWeights(netuid=12, weights={20: 1, 30: 3})
@@ -174,7 +174,7 @@ async def test_prometheus(live: Devnet, writer: bittensor.Client) -> None:
     assert served["port"] == 9100
 
 
-async def test_registering_takes_a_free_place_or_that_of_the_least(
+async def test_a_registration_uses_a_free_uid_or_that_of_the_lowest_emission(
     live: Devnet, writer: bittensor.Client
 ) -> None:
     owner = dev_wallet("newcomer", "sn1")

@@ -56,7 +56,7 @@ async def reveals(devnet: Devnet) -> bytes | None:
     return devnet.chain.state_at_hash(None).get_raw("Commitments", "RevealedCommitments", 1, WHO)
 
 
-async def test_a_real_signature_opens_what_was_sealed_for_its_round(
+async def test_a_real_signature_decrypts_commitments_of_its_round(
     any_devnet: Devnet, reader: bittensor.Client
 ) -> None:
     text = "hello \u00e9"
@@ -79,7 +79,7 @@ async def test_a_real_signature_opens_what_was_sealed_for_its_round(
     assert (shown.value, shown.is_revealed) == (text, True)
 
 
-async def test_the_library_of_the_sdk_seals_what_the_chain_opens(
+async def test_the_chain_decrypts_commitments_of_the_sdk(
     any_devnet: Devnet, reader: bittensor.Client
 ) -> None:
     core: Any = bittensor_core  # of Rust, without types
@@ -106,7 +106,7 @@ async def test_a_text_without_its_length_prefix_is_noticed(
     [(b"\xee" * 300, "CiphertextDeserialize"), (sealed(b"x", 1001), "Decrypt")],
     ids=["not a ciphertext", "of another round"],
 )
-async def test_what_cannot_be_opened_fails_once(
+async def test_undecryptable_commitments_fail_once(
     any_devnet: Devnet, reader: bittensor.Client, encrypted: bytes, reason: str
 ) -> None:
     plain = {"Raw3": b"abc"}
@@ -150,16 +150,14 @@ async def test_the_portable_envelope_is_opened_by_the_newest_runtime_alone(
     assert (await reveals(any_devnet) is not None) == newest
 
 
-async def test_a_pulse_that_the_chain_no_longer_keeps_fails_the_reveal(
-    devnet: Devnet, client: bittensor.Client
-) -> None:
+async def test_an_expired_pulse_fails_the_reveal(devnet: Devnet, client: bittensor.Client) -> None:
     await publish(devnet, client, commitment(sealed(scale_text("hello")), 1000))
     devnet.set_storage("Drand", "OldestStoredRound", [], 1001)
     await devnet.advance()
     assert await kinds(client) == ["TimelockRevealFailed"]
 
 
-async def test_the_newest_ten_reveals_are_kept(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_the_newest_ten_reveals_are_stored(devnet: Devnet, client: bittensor.Client) -> None:
     devnet.set_storage("Commitments", "MaxSpace", [], 100_000)
     devnet.drand_signature(1000, ROUND_1000)
     await devnet.advance()

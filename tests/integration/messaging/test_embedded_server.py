@@ -136,7 +136,7 @@ async def test_invalid_users_are_rejected(tmp_path: Path) -> None:
 
 async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path / "first", settings(), port=0) as first:
-        with pytest.raises(EmbeddedNatsError, match=rf"127\.0\.0\.1:{first.port}.*taken"):
+        with pytest.raises(EmbeddedNatsError, match=rf"127\.0\.0\.1:{first.port}.*in use"):
             async with EmbeddedNats(tmp_path / "second", settings(), port=first.port):
                 pass
         async with EmbeddedNats(tmp_path / "second", settings(), port=0):

@@ -201,11 +201,11 @@ async def test_a_bridge_logs_denied_subscriptions_and_recovers(
         return connection
 
     def said() -> int:
-        return caplog.text.count("No events of pylon.v1.event.block for listeners")
+        return caplog.text.count("Not permitted to read events of pylon.v1.event.block")
 
     def errors() -> int:
         return [
-            record.levelno for record in caplog.records if "No events of" in record.message
+            record.levelno for record in caplog.records if "Not permitted to read" in record.message
         ].count(logging.ERROR)
 
     async with (

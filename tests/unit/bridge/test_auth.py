@@ -86,7 +86,7 @@ async def test_without_credentials_that_can_be_read_nobody_gets_in(
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong")])
-async def test_a_stranger_cannot_tell_an_identity_that_exists_from_one_that_does_not(
+async def test_a_stranger_cannot_distinguish_known_from_unknown_identities(
     client: httpx.AsyncClient, headers: dict[bytes, bytes]
 ) -> None:
     known, unknown = [await client.get(path, headers=headers) for path in (SN1, UNKNOWN)]
@@ -100,7 +100,7 @@ async def test_bad_values_are_not_explained_to_strangers(client: httpx.AsyncClie
         assert response.status_code == 401
 
 
-async def test_without_a_token_of_its_own_open_access_asks_for_nothing(
+async def test_open_access_without_a_configured_token_requires_none(
     nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")

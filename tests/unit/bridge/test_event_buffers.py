@@ -90,7 +90,7 @@ async def test_a_listener_goes_on_after_the_last_value_it_has() -> None:
     assert await Listener(channel_of(*range(1, 9)), last_id=5).take(3) == [6, 7, 8]
 
 
-async def test_what_is_no_longer_kept_is_told_and_not_counted_against_who_comes_late() -> None:
+async def test_a_late_listener_receives_a_missed_event_but_is_not_counted_as_slow() -> None:
     channel = channel_of(*range(10, 10 + BUFFER_SIZE + 5))
     listener = Listener(channel, last_id=3)
     assert await listener.take(2) == ["missed", 15]
@@ -110,7 +110,7 @@ async def test_a_value_of_another_chains_future_does_not_silence_a_stream() -> N
     assert await Listener(channel_of(1, 2), last_id=2 + BUFFER_SIZE + 1).next() == 2
 
 
-async def test_blocks_without_values_are_told() -> None:
+async def test_gaps_are_reported_as_missed_events() -> None:
     channel = channel_of(1, 5)
     frames_of = stream_frames(channel, BlockNumber(1), StreamCounts())
     async with aclosing(frames_of):
@@ -121,7 +121,7 @@ async def test_blocks_without_values_are_told() -> None:
     assert (told["after_block_number"], told["before_block_number"]) == (1, 5)
 
 
-async def test_a_slow_listener_catches_up_and_one_too_slow_is_told_and_counted() -> None:
+async def test_a_slow_listener_catches_up_or_receives_a_missed_event() -> None:
     channel = channel_of(0)
     listener = Listener(channel)
     assert await listener.next() == 0
@@ -155,7 +155,7 @@ async def test_while_nothing_happens_a_comment_shows_that_the_stream_lives(
         assert (await anext(stream)).startswith(b":")
 
 
-async def test_the_end_is_told_after_all_values() -> None:
+async def test_the_closing_event_follows_all_others() -> None:
     channel = channel_of(1, 2)
     channel.end()
     stream = stream_frames(channel, BlockNumber(0), StreamCounts())
@@ -186,7 +186,7 @@ async def test_one_subscription_serves_all_listeners_of_a_subject() -> None:
     assert sorted(begun) == ["a", "b"]
 
 
-async def test_what_cannot_be_sent_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+async def test_events_that_cannot_be_decoded_are_skipped(caplog: pytest.LogCaptureFixture) -> None:
     channel = channel_of(1)
     listener = Listener(channel)
     assert await listener.next() == 1
@@ -215,7 +215,9 @@ async def test_listeners_of_events_that_failed_come_again_to_others(
     channels.close()
 
 
-async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_listener_that_reads_nothing_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bridge.sse_response, "SEND_TIMEOUT_S", 0.01)
     counts = StreamCounts()
     response = StreamResponse(stream_frames(channel_of(1), None, counts), counts, is_private=False)
@@ -268,7 +270,7 @@ async def test_a_subnets_neurons_are_streamed_where_it_is_tracked(
 
 
 @pytest.mark.parametrize("path", [BLOCKS, NEURONS])
-async def test_a_stream_asks_for_a_token_that_gives_open_access(
+async def test_a_stream_requires_a_token_with_open_access(
     client: httpx.AsyncClient, nats: ScriptedNats, path: str
 ) -> None:
     assert (await client.get(path)).status_code == 401
@@ -278,7 +280,7 @@ async def test_a_stream_asks_for_a_token_that_gives_open_access(
 
 
 @pytest.mark.parametrize("last_id", ["-1", "x", "1.5", "4294967296"])
-async def test_a_last_event_id_that_is_none_is_refused(
+async def test_an_invalid_last_event_id_is_rejected(
     open_client: httpx.AsyncClient, last_id: str
 ) -> None:
     response = await open_client.get(BLOCKS, headers={"Last-Event-ID": last_id})

@@ -48,7 +48,7 @@ async def test_it_answers_as_get_does_without_the_body(
         assert int(head.headers["Content-Length"]) == len(get.content)
 
 
-async def test_of_a_stream_it_tells_the_headers_and_ends(
+async def test_head_of_a_stream_returns_the_headers(
     client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     response = await client.head("/api/v1/block/stream", headers=OPEN)

@@ -61,7 +61,7 @@ async def samples(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, s
         ("Bearer ", "Invalid authorization token"),
     ],
 )
-async def test_the_metrics_are_for_who_holds_their_token(
+async def test_the_metrics_require_their_token(
     nats: ScriptedNats, settings: BridgeSettings, header: str | None, detail: str
 ) -> None:
     async with UNCOUNTED.client(nats, settings) as client:
@@ -96,7 +96,7 @@ async def test_requests_are_counted_by_their_route_and_status(client: httpx.Asyn
     assert all(set(labels) == LABELS for labels, _ in found["pylon_request_duration_seconds_count"])
 
 
-async def test_what_callers_make_up_is_no_label(client: httpx.AsyncClient) -> None:
+async def test_unknown_paths_are_not_metric_labels(client: httpx.AsyncClient) -> None:
     for path in ("/api/v1/nothing", "/etc/passwd", f"/{OPEN_TOKEN}"):
         await client.get(path)
     await client.request("BREW", NEURONS.format(netuid=1))
@@ -120,7 +120,7 @@ async def test_failures_of_ours_are_counted_apart(
     assert [(labels["status_code"], value) for labels, value in errors] == [("500", 1)]
 
 
-async def test_requests_in_progress_are_told_while_they_are(
+async def test_requests_in_progress_are_counted(
     nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = asyncio.Event()

@@ -33,7 +33,7 @@ async def test_a_newer_workers_failure_goes_on_as_it_is(
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))
-async def test_a_failure_keeps_its_code_and_gets_its_status(
+async def test_a_failure_has_the_status_of_its_code(
     open_client: httpx.AsyncClient, nats: ScriptedNats, code: ErrorCode
 ) -> None:
     def fail(_asked: Asked) -> bytes:
@@ -60,7 +60,7 @@ async def test_a_failure_keeps_its_code_and_gets_its_status(
     )
 
 
-async def test_what_a_failure_says_beside_its_text_is_handed_on(
+async def test_all_fields_of_a_failure_are_returned(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     item = InvalidItem(message="Input should be shorter", key="commitment", source="body")
@@ -85,7 +85,7 @@ async def test_an_unknown_route_is_not_found(open_client: httpx.AsyncClient, pat
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-async def test_a_wrong_method_is_told_the_right_one(
+async def test_a_wrong_method_names_the_allowed_methods(
     open_client: httpx.AsyncClient, nats: ScriptedNats, method: str
 ) -> None:
     response = await open_client.request(method, "/api/v1/subnet/1/block/latest/neurons")

@@ -100,7 +100,7 @@ async def test_a_body_and_a_path_make_one_request(
         ({"weights": {HOTKEY: 1}, "mechanism_id": 3}, "mechanism_id", "in the path alone"),
     ],
 )
-async def test_what_is_wrong_in_a_body_is_named(
+async def test_invalid_fields_of_a_body_are_named(
     sn1: httpx.AsyncClient, nats: ScriptedNats, body: Any, key: str | None, message: str
 ) -> None:
     response = await sn1.put(f"{SN1}/mechanism/3/weights", json=body)
@@ -127,7 +127,7 @@ async def test_a_body_that_is_no_json_is_malformed(
 
 
 @pytest.mark.parametrize("mechanism", ["16", "-1", "03", "x"])
-async def test_a_wrong_value_in_the_path_is_told_before_the_body_is_read(
+async def test_an_invalid_path_value_is_rejected_before_the_body_is_read(
     sn1: httpx.AsyncClient, nats: ScriptedNats, mechanism: str
 ) -> None:
     response = await sn1.put(f"{SN1}/mechanism/{mechanism}/weights", content=b"{")
@@ -179,7 +179,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     assert response.status_code == 408
 
 
-def test_the_document_tells_the_body_without_what_is_in_the_path() -> None:
+def test_the_document_describes_the_body_without_path_parameters() -> None:
     paths = create_app(BridgeSettings(), ScriptedNats()).openapi()["paths"]
     route = paths[
         "/api/v1/identity/{identity_name}/subnet/{netuid}/mechanism/{mechanism_id}/weights"

@@ -30,7 +30,7 @@ async def test_a_bug_is_answered_without_its_text_and_logged_with_it(
     assert response.headers["X-Request-Id"] in caplog.text
 
 
-async def test_a_request_keeps_its_id_on_the_way_to_the_worker_and_back(
+async def test_a_request_id_is_passed_to_the_worker_and_returned(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     response = await open_client.get(LATEST, headers={"X-Request-Id": "job-7:a.b_C"})
@@ -49,7 +49,7 @@ async def test_an_id_that_is_unfit_for_a_log_line_is_replaced(
     assert nats.asked[0].headers[wire_headers.REQUEST_ID] == given
 
 
-async def test_a_log_line_tells_of_a_request_what_is_no_secret(
+async def test_access_log_lines_contain_no_secret(
     open_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="bridge.access")

@@ -81,7 +81,7 @@ async def test_how_long_an_answer_holds(
     assert response.headers["Cache-Control"] == control
 
 
-async def test_what_asks_for_no_token_may_be_kept_for_all(
+async def test_responses_without_a_token_are_public(
     nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
@@ -90,7 +90,7 @@ async def test_what_asks_for_no_token_may_be_kept_for_all(
         assert (await client.get(AT_42)).headers["Cache-Control"] == "public, max-age=60"
 
 
-async def test_an_answer_of_no_block_is_kept_by_nobody(
+async def test_a_response_without_a_block_is_not_cached(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.reply_headers = {}
@@ -101,7 +101,7 @@ async def test_an_answer_of_no_block_is_kept_by_nobody(
 
 
 @pytest.mark.parametrize("coding", list(Coding))
-async def test_a_body_comes_in_the_coding_that_was_asked_for(
+async def test_a_body_has_the_requested_coding(
     own_client: httpx.AsyncClient, coding: Coding
 ) -> None:
     async with own_client.stream("GET", LATEST, headers={"Accept-Encoding": coding}) as response:

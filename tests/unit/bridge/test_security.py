@@ -11,7 +11,7 @@ JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"
 
 
 @pytest.mark.parametrize("path", [LATEST, "/health", "/metrics", "/nope", "/schema/openapi.json"])
-async def test_every_answer_tells_browsers_to_do_nothing_with_it(
+async def test_every_response_has_security_headers(
     open_client: httpx.AsyncClient, path: str
 ) -> None:
     headers = (await open_client.get(path)).headers
@@ -24,7 +24,7 @@ async def test_every_answer_tells_browsers_to_do_nothing_with_it(
     assert closed == (not path.startswith("/schema"))
 
 
-async def test_what_nobody_expected_has_them_too(
+async def test_unexpected_errors_have_them_too(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     def fail(_asked: object) -> bytes:
@@ -77,7 +77,7 @@ async def test_a_head_past_the_bound_is_refused(
         ("/api/v1/identity/sn1/subnet/1/weights", "PUT"),
     ],
 )
-async def test_a_wrong_method_is_told_all_that_the_path_takes(
+async def test_a_wrong_method_names_all_methods_of_the_path(
     client: httpx.AsyncClient, path: str, allowed: str
 ) -> None:
     response = await client.patch(path)

@@ -16,7 +16,7 @@ def _versions_in_excess(node: Controls) -> int:
     return sum(1 for _ in history.versions()) - len(history)
 
 
-def test_what_is_held_does_not_grow_with_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_use_does_not_grow_with_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     # The chain's own 2400 would take thousands of blocks to be reached.
     monkeypatch.setattr("pylon_devnet.simulated_chain._BLOCK_HASH_COUNT", 50)
     node = Controls(DevnetOptions(keep_blocks=40, tempo_blocks=TEMPO_BLOCKS))
@@ -32,7 +32,7 @@ def test_what_is_held_does_not_grow_with_the_chain(monkeypatch: pytest.MonkeyPat
     assert max(remembered) < min(remembered) + STAGE_BLOCKS // 2, remembered
 
 
-def test_nothing_is_remembered_of_what_is_deleted() -> None:
+def test_deleted_items_leave_the_caches() -> None:
     node = Controls(DevnetOptions(active=False, keep_blocks=1))
     account = node.chain.state_at_hash(None).get("System", "Account", sr25519_address(b"n" * 32))
     remembered: list[int] = []

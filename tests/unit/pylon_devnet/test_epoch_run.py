@@ -33,7 +33,7 @@ def test_more_weight_never_means_less_incentive(stakes: list[int], weight: int, 
     assert incentive(min(65535, weight + more)) >= incentive(weight) - 1e-12
 
 
-def test_what_a_minority_likes_is_clipped() -> None:
+def test_weights_of_a_minority_are_clipped() -> None:
     stakes = [60, 40, 0, 0]
     rows = {0: [(2, 65535), (3, 6553)], 1: [(3, 65535)]}
     outcome = compute_epoch(stakes, rows, 0.5)

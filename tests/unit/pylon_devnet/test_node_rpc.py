@@ -1,7 +1,7 @@
 from pylon_devnet.node_rpc import RuntimeCallCache
 
 
-def test_many_short_answers_weigh_more_than_their_text() -> None:
+def test_the_cache_counts_the_overhead_of_short_results() -> None:
     cache = RuntimeCallCache(100 * 1024)
     for number in range(1000):
         cache.put(("Api_method", f"{number:08x}", b""), ((number,), "0x00"))

@@ -1,7 +1,7 @@
 from pylon_devnet.request_log import MAX_COUNTED_METHODS, RequestLog
 
 
-def test_the_log_of_requests_is_bounded_whatever_is_asked() -> None:
+def test_the_request_log_is_bounded() -> None:
     log = RequestLog()
     log.add("state_queryStorageAt", [["0x" + "ab" * 500] * 1000, "0x" + "cd" * 5000, None, 7])
     ((keys, text, *rest),) = (record.params for record in log.records())

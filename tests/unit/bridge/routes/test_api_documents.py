@@ -67,7 +67,7 @@ def operation_in(document: dict[str, Any], operation_id: str) -> dict[str, Any]:
     return found
 
 
-async def test_the_document_tells_models_ranges_and_failures(client: httpx.AsyncClient) -> None:
+async def test_the_document_describes_models_ranges_and_failures(client: httpx.AsyncClient) -> None:
     document = (await client.get("/schema/openapi.json")).json()
     operation = operation_in(document, "identity_neurons_at")
     reply = operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -87,7 +87,7 @@ async def test_the_document_tells_models_ranges_and_failures(client: httpx.Async
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_the_document_tells_how_writes_fail_and_what_they_report(
+async def test_the_document_describes_replies_and_failures_of_writes(
     client: httpx.AsyncClient,
 ) -> None:
     document = (await client.get("/schema/openapi.json")).json()
@@ -113,7 +113,7 @@ async def test_the_document_tells_how_writes_fail_and_what_they_report(
     assert {"MISCONFIGURED", "RUNTIME_UNSUPPORTED"} <= set(schemas["ErrorCode"]["enum"])
 
 
-async def test_the_document_tells_which_token_a_route_wants(
+async def test_the_document_describes_the_token_of_a_route(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = (await client.get("/schema/openapi.json")).json()

@@ -125,7 +125,7 @@ async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
     assert states(stream) == [ACCEPTED, CONFIRMED]
 
 
-async def test_a_job_that_has_ended_is_told_and_no_more(
+async def test_an_ended_job_is_sent_once(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda _asked: job(CONFIRMED, 9)
@@ -134,7 +134,7 @@ async def test_a_job_that_has_ended_is_told_and_no_more(
     assert response.text.count("event: job\n") == response.text.count("event:") == 1
 
 
-async def test_the_end_is_told_though_its_workers_clock_is_behind(
+async def test_the_end_of_a_job_is_sent_even_if_its_workers_clock_is_behind(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda _asked: job(SUBMITTING, 5_000)
@@ -146,7 +146,7 @@ async def test_the_end_is_told_though_its_workers_clock_is_behind(
     assert states(stream) == [SUBMITTING, CONFIRMED]
 
 
-async def test_a_change_that_was_not_heard_is_asked_for(
+async def test_a_lost_update_is_read_again(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
@@ -198,7 +198,7 @@ async def test_a_bridge_that_stops_says_so(
     assert not nats.heard
 
 
-async def test_it_takes_a_slot_among_the_streams_and_gives_it_back(
+async def test_a_stream_counts_towards_the_limit_until_it_ends(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     stream = Stream(client_of_one, PATH, **SN1)
@@ -235,7 +235,7 @@ async def test_an_unknown_job_is_not_found(
         (PATH.replace(JOB_ID, "a" * 25), SN1, 400),
     ],
 )
-async def test_who_may_not_or_asks_for_no_job_hears_nothing(
+async def test_unauthorized_callers_and_unknown_jobs_get_no_stream(
     client: httpx.AsyncClient, nats: ScriptedNats, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert (await client.get(path, headers=headers)).status_code == status

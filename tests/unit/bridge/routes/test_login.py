@@ -99,7 +99,7 @@ async def test_a_session_is_of_one_identity_and_its_subnet(
 
 
 @pytest.mark.parametrize("path", ["block/latest/neurons", f"jobs/{'a' * 26}/stream"])
-async def test_authorization_that_is_no_token_leaves_a_session_what_it_is(
+async def test_other_authorization_schemes_do_not_affect_a_session(
     client: httpx.AsyncClient, nats: ScriptedNats, path: str
 ) -> None:
     await log_in(client)
@@ -207,7 +207,7 @@ async def test_an_unstable_path_is_another_way_to_the_same_operation(
     assert [asked.subject for asked in nats.asked] == [f"pylon.v1.{subject}"]
 
 
-async def test_what_published_clients_ask_without_a_token_is_public(
+async def test_requests_that_published_clients_send_without_a_token_are_public(
     client: httpx.AsyncClient,
 ) -> None:
     drand = f"{UNSTABLE}/openaccess/block/latest/drand/last_stored_round"

@@ -67,7 +67,7 @@ async def test_a_path_is_a_subject_and_a_body(
     assert json.loads(nats.asked[0].body) == body
 
 
-async def test_the_replys_bytes_are_handed_on_as_they_are(
+async def test_the_replys_bytes_are_returned_unchanged(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     # Neither the spaces nor the key that no model knows, nor even JSON, is looked at.
@@ -94,7 +94,7 @@ SAMPLES = {
     [(row, scope) for row in OPERATIONS for scope in row.scopes if row.method == "GET"],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-async def test_no_path_is_taken_for_another(
+async def test_no_path_matches_another_route(
     client: httpx.AsyncClient,
     nats: ScriptedNats,
     operation: Operation[Params, BaseModel],
@@ -171,7 +171,7 @@ async def test_a_request_waits_as_long_as_its_caller_says_but_not_for_ever(
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "nan", "inf", "1e999", "soon", "", "1,5"])
-async def test_a_timeout_that_is_none_is_refused(
+async def test_an_invalid_timeout_is_rejected(
     open_client: httpx.AsyncClient, nats: ScriptedNats, asked: str
 ) -> None:
     response = await open_client.get(LATEST, headers={"X-Pylon-Timeout": asked})
@@ -181,7 +181,7 @@ async def test_a_timeout_that_is_none_is_refused(
     assert not nats.asked
 
 
-async def test_more_requests_than_there_are_slots_are_told_to_come_again(
+async def test_requests_above_the_limit_are_rejected_with_retry_after(
     nats: ScriptedNats,
 ) -> None:
     free = asyncio.Event()

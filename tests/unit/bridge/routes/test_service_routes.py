@@ -19,7 +19,7 @@ async def test_health_says_that_the_process_lives_whatever_nats_does(
         assert response.json() == {"status": "ok", "nats_connected": connected}
 
 
-async def test_ready_is_who_can_reach_nats(client: httpx.AsyncClient, nats: ScriptedNats) -> None:
+async def test_readiness_requires_nats(client: httpx.AsyncClient, nats: ScriptedNats) -> None:
     assert (await client.get("/health/ready")).status_code == 200
     nats.is_connected = False
     response = await client.get("/health/ready")

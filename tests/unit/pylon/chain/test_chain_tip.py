@@ -31,7 +31,7 @@ class ReorganizingNode:
         self.wrong_responses -= 1
         return HASHES[8 if self.wrong_responses >= 0 else 7]
 
-    async def query(self, *_: Any) -> int:
+    async def query(self, *_args: Any, **_options: Any) -> int:
         return 7
 
 

@@ -103,7 +103,7 @@ def test_everything_that_can_be_said() -> None:
         ("struct A(u8", "ends inside"),
     ],
 )
-def test_what_is_not_understood_is_quoted(table: str, reason: str) -> None:
+def test_invalid_statements_are_quoted(table: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_declaration(table, declaration=Declaration())
 

@@ -63,7 +63,7 @@ def test_a_batch_falls_apart_into_its_calls(calls: list[bytes]) -> None:
 
 
 @given(call=WEIGHTS, cut=st.integers(1, 8))
-def test_what_is_cut_short_or_goes_on_is_refused(call: bytes, cut: int) -> None:
+def test_truncated_or_longer_data_is_rejected(call: bytes, cut: int) -> None:
     with pytest.raises(ValueError, match="ends"):
         SLICER.arguments("SubtensorModule", "set_weights", call[:-cut])
     with pytest.raises(ValueError, match="behind its last argument"):

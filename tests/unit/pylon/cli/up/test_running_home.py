@@ -31,7 +31,7 @@ def env_of(**more: str) -> Mapping[str, str]:
     return {"PYLON_NATS_URL": URL, "PYLON_IDENTITIES": '["sn1"]', "HOME": "/root", **more}
 
 
-def test_all_settings_of_a_running_home_are_taken_on_and_no_others(
+def test_all_settings_of_a_running_home_are_loaded_and_no_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = home_of(tmp_path / "a")
@@ -73,7 +73,7 @@ def test_an_environment_that_names_another_nats_counts_unless_a_home_is_given(
         assert os.environ["PYLON_NATS_URL"] == URL
 
 
-def test_what_a_killed_one_left_behind_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_do_not_count_as_running(tmp_path: Path) -> None:
     home = home_of(tmp_path)
     (home / "running.json").write_text('{"settings": {}}')
     assert not running_home.is_running(home)

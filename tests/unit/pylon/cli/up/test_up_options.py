@@ -33,7 +33,5 @@ def options(host: str, devnet_port: int | None = None) -> UpOptions:
         ("192.0.2.7", True, "nats://192.0.2.7:4222"),
     ],
 )
-def test_this_machine_reaches_what_is_offered_to_others(
-    host: str, url: str, *, is_offered: bool
-) -> None:
+def test_the_url_of_nats_works_on_this_machine(host: str, url: str, *, is_offered: bool) -> None:
     assert (options(host).exposes_nats, options(host).nats_url) == (is_offered, url)

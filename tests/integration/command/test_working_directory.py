@@ -1,4 +1,4 @@
-"""Commands in places where little can be expected of the system."""
+"""Commands with a deleted working directory, or a terminal without Unicode."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ async def run(folder: Path, argv: list[str], **variables: str) -> tuple[int | No
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_folder_that_was_removed_ends_it_with_words(tmp_path: Path) -> None:
+async def test_a_deleted_working_directory_is_reported(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     script = 'cd gone && rmdir ../gone && exec "$@"'
     code, out, err = await run(tmp_path, ["sh", "-c", script, "sh", *pylon_argv("check")])
@@ -28,7 +28,7 @@ async def test_a_folder_that_was_removed_ends_it_with_words(tmp_path: Path) -> N
     assert err.startswith("pylon: the working directory cannot be used (No such file or directory)")
 
 
-async def test_a_terminal_need_not_know_all_characters(tmp_path: Path) -> None:
+async def test_a_terminal_without_unicode_is_supported(tmp_path: Path) -> None:
     (folder := tmp_path / "hä").mkdir()
     (folder / ".env").write_text(
         "PYLON_BITTENSOR_NETWORK=nö\nPYLON_BITTENSOR_ARCHIVE_NETWORK=\n"

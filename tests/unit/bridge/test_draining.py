@@ -1,0 +1,22 @@
+import httpx
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from bridge.draining import DrainMiddleware, DrainState
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response("ok")(scope, receive, send)
+
+
+@pytest.mark.parametrize(("has_begun", "connection"), [(False, None), (True, "close")])
+async def test_responses_close_the_connection_only_while_draining(
+    connection: str | None, *, has_begun: bool
+) -> None:
+    draining = DrainState()
+    draining.has_begun = has_begun
+    transport = httpx.ASGITransport(DrainMiddleware(app, draining))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+        response = await client.get("/")
+    assert response.headers.get("Connection") == connection

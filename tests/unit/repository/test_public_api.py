@@ -14,7 +14,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[3]
 MODULES_MAX = 50
-"""Maximum number of modules of its own that importing the client loads."""
+"""Maximum number of project modules that an import of the client loads."""
 
 # Names are added at will and never taken away: a program somewhere imports them.
 NAMES = """
@@ -88,7 +88,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_importing_the_client_loads_three_dependencies_and_few_modules() -> None:
-    """What is loaded decides how long an import takes; `python -m bench import` measures that."""
+    """The loaded modules decide how long an import takes; `python -m bench import` measures it."""
     script = """
 import sys, asyncio, pydantic_settings, tenacity
 known = set(sys.modules)
@@ -157,7 +157,7 @@ pylon = FakePylon()
 pylon.answer(operations.LATEST_NEURONS, sample_neurons())
 pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE)
 """
-# Each line alone is wrong, and the rule that says so stands beside it.
+# Each line is wrong by itself, and violates the rule beside it.
 WRONG = {
     "client.open_access.get_latest_neurons()": "reportCallIssue",
     "client.open_access.get_latest_neurons(1)": "reportArgumentType",

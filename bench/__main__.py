@@ -15,7 +15,7 @@ from bench.baselines import ECHO_SUBJECT
 from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
 from bench.keep_alive import KeepAlive
 from bench.pairs import Ask, Pair, compare, paired
-from pylon.chain.query import Neurons
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon_client.contract import wire
 from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject

@@ -10,7 +10,7 @@ from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_guard import may_succeed_later
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, read_block_info
-from pylon.chain.query import Neurons
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon.common.backoff import Backoff
 from pylon.events.event_types import EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -12,7 +12,6 @@ from pylon.chain.chain_tip import find_block_hash, read_best_block
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.chain.faults import describe_error, fault_of
 from pylon.chain.node_connection import ConnectionOwner, ConnectionTimeouts, FaultError
-from pylon.chain.queries.executors import execute
 from pylon.chain.query import Query, ResultT_co
 from pylon.chain.sdk_types import Sdk
 from pylon.chain.substrate import Substrate, node_url
@@ -121,7 +120,7 @@ class SubtensorReader:
         """Return the result of a query on the state after a block."""
 
         async def read(sdk: Sdk) -> ResultT_co:
-            return await execute(sdk, query, block)
+            return await query.execute(sdk, block)
 
         with self._instrument(query.name, str(getattr(query, "netuid", ""))):
             return await self._read_at(block, read, timeout_s=timeout_s)

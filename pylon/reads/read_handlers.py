@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.chain_reader import ChainReader
-from pylon.chain.query import Neurons, Query
+from pylon.chain.queries.neuron_queries import Neurons
+from pylon.chain.query import Query
 from pylon.reads.read_query import resolve
 from pylon.reads.recent_neurons import RecentNeurons
 from pylon.reads.specs import READ_SPECS, ReadSpec

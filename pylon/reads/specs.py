@@ -9,7 +9,15 @@ from typing import Any, Final, Generic
 
 from pydantic import BaseModel
 
-from pylon.chain import query
+from pylon.chain.queries.certificate_queries import CertificatesOf
+from pylon.chain.queries.commitment_queries import Commitments, RevealedCommitments
+from pylon.chain.queries.drand_queries import LastDrandRound
+from pylon.chain.queries.evm_queries import EvmAssociations
+from pylon.chain.queries.extrinsic_queries import Extrinsics
+from pylon.chain.queries.hyperparameter_queries import Hyperparameters
+from pylon.chain.queries.neuron_queries import Neurons
+from pylon.chain.queries.price_queries import Prices
+from pylon.chain.queries.weight_queries import WeightsOf
 from pylon.chain.query import Query
 from pylon.reads import projections
 from pylon.reads.projections import AnyRead
@@ -39,43 +47,43 @@ class ReadSpec(Generic[ParamsT]):
 
 
 def _neurons(read: AnyRead) -> Query[BaseModel]:
-    return query.Neurons(read.netuid)
+    return Neurons(read.netuid)
 
 
 def _commitments(read: AnyRead) -> Query[BaseModel]:
-    return query.Commitments(read.netuid)
+    return Commitments(read.netuid)
 
 
 def _revealed(read: AnyRead) -> Query[BaseModel]:
-    return query.RevealedCommitments(read.netuid)
+    return RevealedCommitments(read.netuid)
 
 
 def _certificates(read: AnyRead) -> Query[BaseModel]:
-    return query.CertificatesOf(read.netuid)
+    return CertificatesOf(read.netuid)
 
 
 def _hyperparameters(read: AnyRead) -> Query[BaseModel]:
-    return query.Hyperparameters(read.netuid)
+    return Hyperparameters(read.netuid)
 
 
 def _prices(_read: AnyRead) -> Query[BaseModel]:
-    return query.Prices()
+    return Prices()
 
 
 def _evm_associations(read: AnyRead) -> Query[BaseModel]:
-    return query.EvmAssociations(read.netuid)
+    return EvmAssociations(read.netuid)
 
 
 def _extrinsics(_read: AnyRead) -> Query[BaseModel]:
-    return query.Extrinsics()
+    return Extrinsics()
 
 
 def _last_drand_round(_read: AnyRead) -> Query[BaseModel]:
-    return query.LastDrandRound()
+    return LastDrandRound()
 
 
 def _weights_status(read: ReadQuery[WeightsStatusParams]) -> Query[BaseModel]:
-    return query.WeightsOf(read.netuid, read.params.mechanism_id, read.hotkey)
+    return WeightsOf(read.netuid, read.params.mechanism_id, read.hotkey)
 
 
 WEIGHTS_STATUS_SPEC: Final = ReadSpec(reads.WEIGHTS_STATUS, _weights_status, uses_own_hotkey=True)

@@ -18,6 +18,7 @@ from pylon_client.contract.reads import (
     LATEST_BLOCK,
     LATEST_NEURONS,
     NEURONS_AT,
+    READ_OPERATIONS,
     BlockParams,
 )
 from pylon_client.contract.writes import WRITE_OPERATIONS
@@ -42,35 +43,7 @@ if not TYPE_CHECKING:  # type checkers report the old name
     __getattr__ = deprecated_names(__name__, {"AtBlock": BlockParams})
 
 OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
-    reads.LATEST_BLOCK,
-    reads.LATEST_NEURONS,
-    reads.NEURONS_AT,
-    reads.RECENT_NEURONS,
-    reads.LATEST_VALIDATORS,
-    reads.VALIDATORS_AT,
-    reads.COMMITMENTS,
-    reads.COMMITMENT,
-    reads.OWN_COMMITMENT,
-    reads.TYPED_COMMITMENTS,
-    reads.TYPED_COMMITMENT,
-    reads.OWN_TYPED_COMMITMENT,
-    reads.REVEALED_COMMITMENTS,
-    reads.REVEALED_COMMITMENTS_OF,
-    reads.OWN_REVEALED_COMMITMENTS,
-    reads.CERTIFICATES,
-    reads.CERTIFICATE,
-    reads.OWN_CERTIFICATE,
-    reads.LATEST_HYPERPARAMETERS,
-    reads.HYPERPARAMETERS_AT,
-    reads.LATEST_PRICE,
-    reads.PRICE_AT,
-    reads.LATEST_PRICES,
-    reads.PRICES_AT,
-    reads.EVM_ASSOCIATIONS,
-    reads.EXTRINSIC,
-    reads.LAST_DRAND_ROUND,
-    reads.IDENTITIES,
-    reads.WEIGHTS_STATUS,
+    *READ_OPERATIONS,
     *WRITE_OPERATIONS,
 )
 """Operations over REST and NATS."""

@@ -1,8 +1,8 @@
 """The reads: operations that do not change the chain."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from pylon_client.contract.deprecated_names import deprecated_names
 from pylon_client.contract.models import (
@@ -281,3 +281,10 @@ WEIGHTS_STATUS: Final = Operation(
     identity_only=True,
     immutable_at_block=False,
 )
+
+READ_OPERATIONS: Final = tuple(
+    cast("Operation[Any, BaseModel]", value)
+    for value in list(globals().values())
+    if isinstance(value, Operation)
+)
+"""The operations of this module, in the order of their definition."""

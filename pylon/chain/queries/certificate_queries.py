@@ -1,13 +1,14 @@
 """Certificates of neurons, as stored by `serve_axon_tls`."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from pylon.chain.queries.storage_maps import HotkeyStorageMap, read_hotkey_entries
-from pylon.chain.query import Certificates, CertificatesOf
+from pylon.chain.query import Query
 from pylon.chain.scale_decoding import ScaleReader, to_hex
 from pylon.chain.sdk_types import Sdk
-from pylon_client.contract.models import Block, CertificateAlgorithm, NeuronCertificate
-from pylon_client.contract.types import Hotkey, PublicKey
+from pylon_client.contract.models import Block, CertificateAlgorithm, Collection, NeuronCertificate
+from pylon_client.contract.types import Hotkey, NetUid, PublicKey
 
 NEURON_CERTIFICATES: Final = HotkeyStorageMap(
     "SubtensorModule.NeuronCertificates",
@@ -15,12 +16,24 @@ NEURON_CERTIFICATES: Final = HotkeyStorageMap(
 )
 
 
-async def read_certificates(sdk: Sdk, query: CertificatesOf, block: Block) -> Certificates:
-    """Return all certificates of the neurons of a subnet."""
-    values, skipped = await read_hotkey_entries(
-        sdk, NEURON_CERTIFICATES, query.netuid, block, _decode_certificate
-    )
-    return Certificates(block=block, certificates=values, skipped=skipped)
+class Certificates(Collection):
+    """The certificates of a subnet's neurons, by hotkey."""
+
+    certificates: dict[Hotkey, NeuronCertificate]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesOf(Query[Certificates]):
+    """All certificates of the neurons of a subnet."""
+
+    netuid: NetUid
+
+    async def execute(self, sdk: Sdk, block: Block) -> Certificates:
+        """Return all certificates of the neurons of a subnet."""
+        values, skipped = await read_hotkey_entries(
+            sdk, NEURON_CERTIFICATES, self.netuid, block, _decode_certificate
+        )
+        return Certificates(block=block, certificates=values, skipped=skipped)
 
 
 def _decode_certificate(_hotkey: Hotkey, scale: ScaleReader) -> NeuronCertificate:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from pylon.chain.queries.storage_maps import HotkeyStorageMap, read_hotkey_entries
-from pylon.chain.query import Commitments, RevealedCommitments
+from pylon.chain.query import Query
 from pylon.chain.scale_decoding import ScaleReader, to_hex, to_text
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import (
@@ -22,7 +22,7 @@ from pylon_client.contract.models import (
     TimelockEncryptedCommitment,
     TypedCommitment,
 )
-from pylon_client.contract.types import BlockNumber, CommitmentHex, Hotkey, RevealRound
+from pylon_client.contract.types import BlockNumber, CommitmentHex, Hotkey, NetUid, RevealRound
 
 COMMITMENT_OF: Final = HotkeyStorageMap(
     "Commitments.CommitmentOf",
@@ -61,22 +61,32 @@ class _TimelockedField:
     reveal_failed: bool
 
 
-async def read_commitments(sdk: Sdk, query: Commitments, block: Block) -> SubnetTypedCommitments:
-    """Return all commitments of a subnet in the form in which the chain stores them."""
-    values, skipped = await read_hotkey_entries(
-        sdk, COMMITMENT_OF, query.netuid, block, _decode_commitment
-    )
-    return SubnetTypedCommitments(block=block, commitments=values, skipped=skipped)
+@dataclass(frozen=True, slots=True)
+class Commitments(Query[SubnetTypedCommitments]):
+    """All commitments of a subnet, including commitments of deregistered hotkeys."""
+
+    netuid: NetUid
+
+    async def execute(self, sdk: Sdk, block: Block) -> SubnetTypedCommitments:
+        """Return all commitments of a subnet in the form in which the chain stores them."""
+        values, skipped = await read_hotkey_entries(
+            sdk, COMMITMENT_OF, self.netuid, block, _decode_commitment
+        )
+        return SubnetTypedCommitments(block=block, commitments=values, skipped=skipped)
 
 
-async def read_revealed_commitments(
-    sdk: Sdk, query: RevealedCommitments, block: Block
-) -> SubnetRevealedCommitments:
-    """Return all revealed commitments of a subnet, the oldest first."""
-    values, skipped = await read_hotkey_entries(
-        sdk, REVEALED_COMMITMENTS, query.netuid, block, _decode_revealed
-    )
-    return SubnetRevealedCommitments(block=block, commitments=values, skipped=skipped)
+@dataclass(frozen=True, slots=True)
+class RevealedCommitments(Query[SubnetRevealedCommitments]):
+    """All revealed commitments of a subnet."""
+
+    netuid: NetUid
+
+    async def execute(self, sdk: Sdk, block: Block) -> SubnetRevealedCommitments:
+        """Return all revealed commitments of a subnet, the oldest first."""
+        values, skipped = await read_hotkey_entries(
+            sdk, REVEALED_COMMITMENTS, self.netuid, block, _decode_revealed
+        )
+        return SubnetRevealedCommitments(block=block, commitments=values, skipped=skipped)
 
 
 def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:

@@ -1,13 +1,15 @@
 """Hyperparameters, from one of three APIs, depending on the runtime of the block."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from pylon.chain.queries.storage_maps import require_subnet
-from pylon.chain.query import Hyperparameters
+from pylon.chain.query import Query
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped, SubnetHyperparameters
+from pylon_client.contract.types import NetUid
 
 HyperparameterValue = bool | int | float
 
@@ -23,21 +25,25 @@ _FRACTION_BITS_BY_NAME: Final = {"alpha_sigmoid_steepness": 32}
 """Fraction bits for structs, whose decoded fixed-point numbers do not include their type."""
 
 
-async def read_hyperparameters(
-    sdk: Sdk, query: Hyperparameters, block: Block
-) -> SubnetHyperparameters:
-    """Return the hyperparameters of a subnet that are numbers or flags, by the chain's names."""
-    await require_subnet(sdk, query.netuid, block)
-    values: dict[str, HyperparameterValue] = {}
-    skipped: list[Skipped] = []
-    for name, value in await _read_values(sdk, query, block):
-        if isinstance(value, bool | int | float):
-            values[name] = value
-        else:
-            skipped.append(Skipped(item=name, reason="it is neither a number nor a flag"))
-    return SubnetHyperparameters(
-        block=block, netuid=query.netuid, hyperparameters=values, skipped=skipped
-    )
+@dataclass(frozen=True, slots=True)
+class Hyperparameters(Query[SubnetHyperparameters]):
+    """All hyperparameters of a subnet."""
+
+    netuid: NetUid
+
+    async def execute(self, sdk: Sdk, block: Block) -> SubnetHyperparameters:
+        """Return the hyperparameters that are numbers or flags, by the chain's names."""
+        await require_subnet(sdk, self.netuid, block)
+        values: dict[str, HyperparameterValue] = {}
+        skipped: list[Skipped] = []
+        for name, value in await _read_values(sdk, self, block):
+            if isinstance(value, bool | int | float):
+                values[name] = value
+            else:
+                skipped.append(Skipped(item=name, reason="it is neither a number nor a flag"))
+        return SubnetHyperparameters(
+            block=block, netuid=self.netuid, hyperparameters=values, skipped=skipped
+        )
 
 
 async def _read_values(

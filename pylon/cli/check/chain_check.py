@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 
 from pylon.chain.archive_routing import read_genesis_hash
 from pylon.chain.port import ChainReads
-from pylon.chain.query import Hyperparameters, Neurons
+from pylon.chain.queries.hyperparameter_queries import Hyperparameters
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.cli.check.clock_check import check_head, nats_clock_offset_s

@@ -13,7 +13,7 @@ from bittensor._transport import errors as transport
 
 from pylon.chain.archive_routing import RoutedChain
 from pylon.chain.node_connection import ConnectionTimeouts
-from pylon.chain.query import Neurons
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter

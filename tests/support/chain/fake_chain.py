@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, cast
 
-from pylon.chain.query import Neurons, Query, ResultT_co
+from pylon.chain.queries.neuron_queries import Neurons
+from pylon.chain.query import Query, ResultT_co
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp

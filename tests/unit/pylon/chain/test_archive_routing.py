@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.chain.archive_routing import RoutedChain
-from pylon.chain.query import Neurons
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.chain.fake_chain import FakeChain, block_of

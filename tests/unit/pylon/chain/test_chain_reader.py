@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pylon.chain.chain_reader import ChainReader
-from pylon.chain.query import Neurons
+from pylon.chain.queries.neuron_queries import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.chain.fake_chain import FakeChain, block_of

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pylon.chain import query
+from pylon.chain.queries.weight_queries import WeightsOf
 from pylon.reads.read_query import ReadQuery, resolve
 from pylon.reads.specs import READ_SPECS, ReadSpec
 from pylon.rpc.calls import ServiceCall
@@ -43,7 +43,7 @@ def test_the_weights_status_queries_the_identitys_hotkey() -> None:
     params = WeightsStatusParams(block_number=BlockNumber(5), mechanism_id=MechanismId(2))
     read = ReadQuery(WEIGHTS_STATUS.name, params, NetUid(1), HOTKEY)
     built = spec_of(WEIGHTS_STATUS.name).query(read)
-    assert built == query.WeightsOf(NetUid(1), MechanismId(2), HOTKEY)
+    assert built == WeightsOf(NetUid(1), MechanismId(2), HOTKEY)
 
 
 def test_an_own_read_uses_the_hotkey_of_the_identity() -> None:

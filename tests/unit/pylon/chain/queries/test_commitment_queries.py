@@ -2,9 +2,7 @@
 
 import pytest
 
-from pylon.chain import query
-from pylon.chain.queries.commitment_queries import COMMITMENT_OF
-from pylon.chain.queries.executors import execute
+from pylon.chain.queries.commitment_queries import COMMITMENT_OF, Commitments
 from pylon_client.contract import wire
 from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import NetUid
@@ -31,7 +29,7 @@ HEAD = f"0x{'00' * 12}"
 )
 async def test_a_commitment_that_cannot_be_read_is_skipped_with_its_reason(value: str) -> None:
     sdk = hotkey_map_sdk({KEY: value, b"\x01" * 32: f"{HEAD}0402aa"}, COMMITMENT_OF)
-    found = await execute(sdk, query.Commitments(ONE), BLOCK)
+    found = await Commitments(ONE).execute(sdk, BLOCK)
     assert list(found.commitments) == [ss58_address(b"\x01" * 32)]
     assert [one.item for one in found.skipped] == [ss58_address(KEY)]
     assert found.skipped[0].reason
@@ -41,7 +39,7 @@ async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
     sdk = hotkey_map_sdk(
         {KEY: "0x" + "00" * 8 + "07000000" + "04" + "8904aa0500000000000000"}, COMMITMENT_OF
     )
-    found = await execute(sdk, query.Commitments(ONE), BLOCK)
+    found = await Commitments(ONE).execute(sdk, BLOCK)
     (failed,) = found.commitments.values()
     assert found.skipped == []
     assert wire.decode(wire.encode(failed))["reveal_failed"] is True
@@ -50,7 +48,7 @@ async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
 async def test_of_several_timelocked_fields_the_last_reveal_counts() -> None:
     fields = "08" + "8604aa0500000000000000" + "8604bb0400000000000000"
     sdk = hotkey_map_sdk({KEY: "0x" + "00" * 8 + "07000000" + fields}, COMMITMENT_OF)
-    found = await execute(sdk, query.Commitments(ONE), BLOCK)
+    found = await Commitments(ONE).execute(sdk, BLOCK)
     (sealed,) = found.commitments.values()
     assert wire.decode(wire.encode(sealed)) == {
         "kind": "timelock_encrypted",

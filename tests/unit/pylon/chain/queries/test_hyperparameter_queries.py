@@ -2,8 +2,7 @@
 
 import pytest
 
-from pylon.chain import query
-from pylon.chain.queries.executors import execute
+from pylon.chain.queries.hyperparameter_queries import Hyperparameters
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import NetUid
 from tests.support.chain.fake_chain import block_of
@@ -22,7 +21,7 @@ async def test_hyperparameters_of_older_runtimes_come_from_their_struct() -> Non
         "odd": {"bits": 1},
     }
     sdk = ScriptedSdk(storage=THERE, apis={"get_subnet_hyperparams_v2": lambda _: struct})
-    found = await execute(sdk, query.Hyperparameters(ONE), BLOCK)
+    found = await Hyperparameters(ONE).execute(sdk, BLOCK)
     assert found.hyperparameters == {
         "rho": 10,
         "liquid_alpha_enabled": False,
@@ -37,12 +36,12 @@ async def test_a_hyperparameter_of_an_unknown_kind_is_skipped() -> None:
         {"name": "new", "value": {"Matrix": [[1]]}},
     ]
     sdk = ScriptedSdk(storage=THERE, apis={"get_subnet_hyperparams_v3": lambda _: entries})
-    found = await execute(sdk, query.Hyperparameters(ONE), BLOCK)
+    found = await Hyperparameters(ONE).execute(sdk, BLOCK)
     assert found.hyperparameters == {"rho": 10}
     assert [one.item for one in found.skipped] == ["new"]
 
 
 async def test_a_runtime_without_hyperparameters_is_reported() -> None:
     with pytest.raises(FailureError) as caught:
-        await execute(ScriptedSdk(storage=THERE), query.Hyperparameters(ONE), BLOCK)
+        await Hyperparameters(ONE).execute(ScriptedSdk(storage=THERE), BLOCK)
     assert caught.value.code is ErrorCode.CHAIN_REJECTED

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pylon.chain import query
-from pylon.chain.queries.executors import execute
+from pylon.chain.queries.price_queries import Prices
 from tests.support.chain.fake_chain import block_of
 from tests.support.chain.scripted_sdk import ScriptedSdk
 
@@ -18,7 +17,7 @@ async def test_prices_of_older_runtimes_are_the_ratio_of_the_pool() -> None:
         {"netuid": 3, "tao_in": 1, "alpha_in": 0},
     ]
     sdk = ScriptedSdk(apis={"get_all_dynamic_info": lambda: pools})
-    found = await execute(sdk, query.Prices(), BLOCK)
+    found = await Prices().execute(sdk, BLOCK)
     assert {netuid: price.value for netuid, price in found.prices.items()} == {
         0: 10**9,
         2: 1_500_000_000,

@@ -2,10 +2,8 @@
 
 import pytest
 
-from pylon.chain import query
 from pylon.chain.queries.certificate_queries import NEURON_CERTIFICATES
-from pylon.chain.queries.commitment_queries import COMMITMENT_OF, REVEALED_COMMITMENTS
-from pylon.chain.queries.executors import execute
+from pylon.chain.queries.commitment_queries import COMMITMENT_OF, REVEALED_COMMITMENTS, Commitments
 from pylon.chain.queries.storage_maps import KEYS_PER_PAGE, HotkeyStorageMap
 from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import NetUid
@@ -30,7 +28,7 @@ async def test_a_maps_prefix_is_the_hash_of_its_names(known: HotkeyStorageMap) -
 async def test_more_entries_than_a_page_are_all_read() -> None:
     keys = [number.to_bytes(32, "big") for number in range(2 * KEYS_PER_PAGE + 1)]
     sdk = hotkey_map_sdk(dict.fromkeys(keys, f"{HEAD}0402aa"), COMMITMENT_OF)
-    found = await execute(sdk, query.Commitments(ONE), BLOCK)
+    found = await Commitments(ONE).execute(sdk, BLOCK)
     assert sdk.raw.pages == 3
     assert set(found.commitments) == {ss58_address(key) for key in keys}
     assert {one.commitment for one in found.commitments.values()} == {"0xaa"}

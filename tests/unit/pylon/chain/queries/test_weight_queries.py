@@ -2,8 +2,7 @@
 
 import pytest
 
-from pylon.chain import query
-from pylon.chain.queries.executors import execute
+from pylon.chain.queries.weight_queries import WeightsOf
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 from tests.support.chain.fake_chain import block_of
@@ -29,13 +28,13 @@ async def test_weights_count_within_their_epoch_and_registration_does_not_count(
         "BlockAtRegistration": registered_at,
     }
     sdk = ScriptedSdk(storage=THERE | schedule | state)
-    weights = query.WeightsOf(ONE, MechanismId(0), Hotkey("5"))
-    assert (await execute(sdk, weights, BLOCK)).weights_submitted is submitted
+    weights = WeightsOf(ONE, MechanismId(0), Hotkey("5"))
+    assert (await weights.execute(sdk, BLOCK)).weights_submitted is submitted
 
 
 async def test_the_status_of_a_hotkey_that_is_not_registered_is_not_found() -> None:
     state = {"MechanismCountCurrent": 1, "Uids": None, "LastUpdate": [], "LastEpochBlock": 0}
-    weights = query.WeightsOf(ONE, MechanismId(0), Hotkey("5"))
+    weights = WeightsOf(ONE, MechanismId(0), Hotkey("5"))
     with pytest.raises(FailureError, match="not registered") as caught:
-        await execute(ScriptedSdk(storage=THERE | state), weights, BLOCK)
+        await weights.execute(ScriptedSdk(storage=THERE | state), BLOCK)
     assert caught.value.code is ErrorCode.NOT_FOUND

@@ -2,8 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import (
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from itertools import pairwise
 from typing import Any
 
@@ -41,9 +47,9 @@ async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet
 
 @asynccontextmanager
 async def subtensor_at(
-    url: str, patience: ConnectionTimeouts | None = None
+    url: str, patience: ConnectionTimeouts | None = None, **options: Any
 ) -> AsyncGenerator[SubtensorReader]:
-    subtensor = SubtensorReader(url, timeouts=patience)
+    subtensor = SubtensorReader(url, timeouts=patience, **options)
     try:
         yield subtensor
     finally:
@@ -134,6 +140,43 @@ async def test_a_missing_item_is_not_found() -> None:
     assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
     assert (future.code, future.failure.detail) == (ErrorCode.NOT_FOUND, "Block 99999 not found.")
     assert (forked.code, forked.failure.detail) == (ErrorCode.NOT_FOUND, "Block 3 not found.")
+
+
+async def test_each_read_is_instrumented_with_its_name_and_netuid() -> None:
+    seen: list[tuple[str, str]] = []
+
+    def instrument(operation: str, netuid: str) -> AbstractContextManager[object]:
+        seen.append((operation, netuid))
+        return nullcontext()
+
+    async with devnet_with() as devnet, subtensor_at(devnet.url, instrument=instrument) as chain:
+        latest = await chain.latest_block(timeout_s=LONG_S)
+        block = await chain.block(latest.number, timeout_s=LONG_S)
+        await chain.timestamp(block, timeout_s=LONG_S)
+        await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
+    assert seen == [
+        ("latest_block", ""),
+        ("block", ""),
+        ("timestamp", ""),
+        (Neurons(ONE).name, "1"),
+    ]
+
+
+async def test_an_error_of_a_read_passes_through_its_instrument() -> None:
+    seen: list[tuple[str, str, Exception]] = []
+
+    @contextmanager
+    def instrument(operation: str, netuid: str) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:
+            seen.append((operation, netuid, error))
+            raise
+
+    async with devnet_with() as devnet, subtensor_at(devnet.url, instrument=instrument) as chain:
+        failure = await failure_of(chain.block(BlockNumber(10**6), timeout_s=LONG_S))
+    assert failure.code is ErrorCode.NOT_FOUND
+    assert seen == [("block", "", failure)]
 
 
 async def test_all_reads_share_one_websocket() -> None:

@@ -20,4 +20,5 @@ async def test_a_certificate_that_cannot_be_read_is_skipped_and_named_in_the_log
     found = await CertificatesOf(ONE).execute(sdk, BLOCK)
     assert (found.certificates, [one.item for one in found.skipped]) == ({}, [ss58_address(KEY)])
     # The published reply has no room for it.
+    assert "Skipped" in caplog.text
     assert f"{ss58_address(KEY)} on subnet 1" in caplog.text

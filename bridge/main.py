@@ -43,7 +43,7 @@ from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import TaskSupervisor
-from pylon.common.variables import check_variables
+from pylon.common.variable_checks import check_variables
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
 

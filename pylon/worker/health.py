@@ -9,7 +9,7 @@ from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.chain_guard import ChainGuard
 from pylon.common.task_supervisor import TaskSupervisor
-from pylon.jetstream.stream_keeper import StreamMonitor
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.request_server import RequestServer

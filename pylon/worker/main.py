@@ -14,7 +14,7 @@ from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.tasks import cancel_and_wait, run_until_stopped
-from pylon.common.variables import check_variables
+from pylon.common.variable_checks import check_variables
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon.jetstream.write_health import WriteHealth
@@ -39,7 +39,7 @@ from pylon.worker.publishing import PublishingParts
 from pylon.worker.request_thread import RequestThread
 from pylon.worker.settings import WorkerSettings
 from pylon.worker.signing import JOBS_PART, SigningParts
-from pylon.worker.snapshot_keeper import SnapshotUpdater
+from pylon.worker.snapshot_updater import SnapshotUpdater
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber

@@ -21,7 +21,7 @@ from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
-from pylon.jetstream.stream_keeper import StreamMonitor
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.write_health import WriteHealth
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings

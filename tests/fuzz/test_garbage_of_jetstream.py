@@ -19,7 +19,7 @@ from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import ProvisionError, storage_usage, stream_differences
-from pylon.jetstream.stream_keeper import StreamMonitor
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject

@@ -12,7 +12,7 @@ from pylon.cli.backup.state_access import connect_to_deployment, running_signers
 from pylon.cli.reset.reset_state import DeploymentState, has_publisher, read_state
 from pylon.common.folder_lock import FolderLock
 from pylon.jetstream.provision import ProvisionError, provision_streams, recreate_stream
-from pylon.worker.binding.adoption import UNKNOWN_NETWORK
+from pylon.worker.binding.legacy_state_check import UNKNOWN_NETWORK
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS

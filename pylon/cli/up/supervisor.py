@@ -38,7 +38,7 @@ from pylon.cli.up.socket_folder import socket_folder
 from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.redaction import REDACTOR, collect_secrets
-from pylon.common.variables import check_variables
+from pylon.common.variable_checks import check_variables
 from pylon.nats_server.embedded_server import EmbeddedNats
 from pylon.worker.binding.remedy import HOME_VARIABLE
 from pylon.worker.settings import WorkerSettings

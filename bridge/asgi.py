@@ -19,7 +19,7 @@ from bridge.settings import BridgeSettings
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon_client.contract.failures import FailureError
 
 
@@ -34,19 +34,19 @@ def development_app() -> FastAPI:
         settings = BridgeSettings()
         REDACTOR.add_secrets(collect_secrets(settings))
         set_up_sentry(settings, "bridge")
-        link = BridgeConnection(bridge_connection_options(settings))
+        nats = BridgeConnection(bridge_connection_options(settings))
         metrics = BridgeMetrics()
-        metrics.watch_nats(link)
-        made = create_app(settings, link, metrics)
+        metrics.watch_nats(nats)
+        made = create_app(settings, nats, metrics)
     except SettingsError as error:
         sys.exit("\n".join(f"A setting is wrong: {mistake}" for mistake in str(error).splitlines()))
-    supervisor = Supervisor(lambda error: isinstance(error, FailureError))
+    supervisor = TaskSupervisor(lambda error: isinstance(error, FailureError))
     metrics.watch_parts(supervisor)
 
     @contextlib.asynccontextmanager
     async def connected(app: FastAPI) -> AsyncGenerator[None]:
         keeping = asyncio.create_task(
-            supervisor.supervise("connection to NATS", link.keep_connected)
+            supervisor.supervise("connection to NATS", nats.keep_connected)
         )
         try:
             yield

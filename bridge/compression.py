@@ -16,14 +16,14 @@ ZSTD_LEVEL: Final = 3
 GZIP_LEVEL: Final = 6
 
 
-class Coding(StrEnum):
+class ContentCoding(StrEnum):
     """Supported content codings, in order of preference if a caller accepts all equally."""
 
     ZSTD = "zstd"
     GZIP = "gzip"
 
 
-def preferred_coding(accept_encoding: str) -> Coding | None:
+def preferred_coding(accept_encoding: str) -> ContentCoding | None:
     """Return the coding with the highest weight in an `Accept-Encoding` header.
 
     None means that the body is sent uncompressed.
@@ -33,7 +33,7 @@ def preferred_coding(accept_encoding: str) -> Coding | None:
         name, _, parameters = item.partition(";")
         weights[name.strip()] = _weight(parameters)
     any_weight = weights.get("*", 0.0)
-    best = max(Coding, key=lambda coding: weights.get(coding, any_weight))
+    best = max(ContentCoding, key=lambda coding: weights.get(coding, any_weight))
     best_weight = weights.get(best, any_weight)
     return best if best_weight > 0 and best_weight >= weights.get("identity", 0.0) else None
 
@@ -59,9 +59,9 @@ class CompressionCache:
 
     def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
         self.compression_count = 0
-        self._cache = LRUCache[tuple[Hashable, Coding], bytes](max_bytes, getsizeof=len)
+        self._cache = LRUCache[tuple[Hashable, ContentCoding], bytes](max_bytes, getsizeof=len)
 
-    def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
+    def get(self, key: Hashable, body: bytes, coding: ContentCoding) -> bytes:
         """Return `body` compressed; `key` must identify exactly these bytes."""
         cached = self._cache.get((key, coding))
         if cached is not None:
@@ -73,7 +73,7 @@ class CompressionCache:
         return compressed
 
 
-def _compress(body: bytes, coding: Coding) -> bytes:
-    if coding is Coding.ZSTD:
+def _compress(body: bytes, coding: ContentCoding) -> bytes:
+    if coding is ContentCoding.ZSTD:
         return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
     return gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0)

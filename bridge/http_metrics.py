@@ -12,7 +12,7 @@ from bridge.event_buffers import EventBuffers
 from bridge.open_connections import CloseReason, ConnectionTracker
 from bridge.sse_response import StreamCounts
 from pylon.common.process_metrics import ProcessMetrics
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 
 APP_NAME: Final = "bittensor-pylon"
 """Label `app_name` of the published service."""
@@ -95,7 +95,7 @@ class BridgeMetrics(ProcessMetrics):
         """Show whether the worker on this machine returned its metrics."""
         self._worker_up.read = lambda: {(): float(is_up())}
 
-    def watch_parts(self, supervisor: Supervisor) -> None:
+    def watch_parts(self, supervisor: TaskSupervisor) -> None:
         """Show the restarts of the bridge's parts."""
         self._part_restarts.read = lambda: {
             (part,): count for part, count in supervisor.restarts.items()

@@ -42,8 +42,8 @@ from pylon.common.admission import OPEN_CALLER, Admission
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
-from pylon.common.task_supervisor import Supervisor
-from pylon.common.variables import check_variables
+from pylon.common.task_supervisor import TaskSupervisor
+from pylon.common.variable_checks import check_variables
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
 
@@ -114,35 +114,37 @@ def create_app(
         )
     if settings.bridge_root_path:
         app.add_middleware(RootPath, root_path=settings.bridge_root_path)
-    gatekeeper = Authenticator(settings)
-    channels = EventBuffers(nats.events)
-    listeners = JobStreams()
+    authenticator = Authenticator(settings)
+    event_buffers = EventBuffers(nats.events)
+    job_streams = JobStreams()
 
     def close_streams() -> None:
-        channels.close()
-        listeners.close()
+        event_buffers.close()
+        job_streams.close()
 
     app.state.close_streams = close_streams
-    counts = StreamCounts()
-    metrics.watch_streams(counts, channels)
-    places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
+    stream_counts = StreamCounts()
+    metrics.watch_streams(stream_counts, event_buffers)
+    stream_limit = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
     # Separate limits: event streams do not use up the streams of an identity's own jobs.
     callers = (OPEN_CALLER, *settings.identity_settings)
-    of_events = Admission(places, callers, resource="streams open")
-    of_jobs = Admission(places, settings.identity_settings, resource="streams open")
+    event_stream_admission = Admission(stream_limit, callers, resource="streams open")
+    job_stream_admission = Admission(
+        stream_limit, settings.identity_settings, resource="streams open"
+    )
     routers = [
-        operation_routes(settings, gatekeeper, nats),
-        stream_routes(gatekeeper, nats, of_events, channels, counts),
-        job_stream_routes(gatekeeper, nats, of_jobs, listeners, counts),
+        operation_routes(settings, authenticator, nats),
+        stream_routes(authenticator, nats, event_stream_admission, event_buffers, stream_counts),
+        job_stream_routes(authenticator, nats, job_stream_admission, job_streams, stream_counts),
         metrics_routes(settings, metrics),
-        login_routes(gatekeeper),
+        login_routes(authenticator),
         service_routes(settings, nats),
         api_documents.schema_routes(),
     ]
     for router in routers:
         app.include_router(router)
-    of_routers = [route for router in routers for route in router.routes]
-    add_exception_handlers(app, [*app.routes, *of_routers])
+    router_routes = [route for router in routers for route in router.routes]
+    add_exception_handlers(app, [*app.routes, *router_routes])
     api_documents.add_examples_to_schema(app, settings.identity_settings)
     return app
 
@@ -196,8 +198,8 @@ class BridgeServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and log the address."""
         await super().startup(sockets)
-        for listening in sockets or []:
-            host, port = listening.getsockname()[:2]
+        for listening_socket in sockets or []:
+            host, port = listening_socket.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             logger.info("Serving REST on http://%s:%d", shown, port)
 
@@ -213,18 +215,18 @@ class BridgeServer(uvicorn.Server):
         giving_up.cancel()
 
 
-async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
-    link = BridgeConnection(bridge_connection_options(settings))
+async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> None:
+    nats = BridgeConnection(bridge_connection_options(settings))
     metrics = BridgeMetrics()
-    metrics.watch_nats(link)
-    connections = ConnectionTracker(connection_limit(settings.bridge_max_connections))
-    metrics.watch_connections(connections)
+    metrics.watch_nats(nats)
+    connection_tracker = ConnectionTracker(connection_limit(settings.bridge_max_connections))
+    metrics.watch_connections(connection_tracker)
     draining = DrainState()
-    most_streams = max(1, connections.limit // STREAMS_DIVISOR)
-    app = create_app(settings, link, metrics, most_streams, draining)
+    max_streams = max(1, connection_tracker.limit // STREAMS_DIVISOR)
+    app = create_app(settings, nats, metrics, max_streams, draining)
     config = uvicorn.Config(
         app,
-        http=limited_http_protocol(connections),
+        http=limited_http_protocol(connection_tracker),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -234,25 +236,27 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
         timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
     )
-    supervisor = Supervisor(lambda error: isinstance(error, FailureError))
+    supervisor = TaskSupervisor(lambda error: isinstance(error, FailureError))
     metrics.watch_parts(supervisor)
-    keeping = asyncio.create_task(supervisor.supervise("connection to NATS", link.keep_connected))
+    connection_task = asyncio.create_task(
+        supervisor.supervise("connection to NATS", nats.keep_connected)
+    )
     server = BridgeServer(
         config,
         draining=draining,
         drain_s=settings.bridge_drain_seconds,
         close_streams=app.state.close_streams,
-        fail_pending=keeping.cancel,
+        fail_pending=connection_task.cancel,
     )
-    keeping.add_done_callback(lambda _ended: server.stop())
+    connection_task.add_done_callback(lambda _ended: server.stop())
     # uvicorn raises the signals that it received again after its shutdown. These handlers keep the
     # process alive until the NATS connection is closed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _signal, _frame: server.stop())
-    await server.serve([listening])
-    keeping.cancel()
+    await server.serve([listening_socket])
+    connection_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await keeping
+        await connection_task
 
 
 def run() -> int:
@@ -264,10 +268,10 @@ def run() -> int:
         set_up_sentry(settings, "bridge")
         check_variables(settings)
         with (
-            _listen(settings) as listening,
+            _listen(settings) as listening_socket,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_serve(settings, listening))
+            runner.run(_serve(settings, listening_socket))
     except SettingsError as error:
         for mistake in str(error).splitlines():
             logger.error("A setting is wrong: %s", mistake)  # noqa: TRY400 -- says it all

@@ -100,17 +100,17 @@ def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """
 
     @app.exception_handler(FailureError)
-    async def failed(_request: Request, error: FailureError) -> Response:
+    async def on_failure(_request: Request, error: FailureError) -> Response:
         return problem_response(error.failure)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
+    async def on_validation_error(request: Request, error: RequestValidationError) -> Response:
         return problem_response(
             invalid_request(request, [invalid_item(item) for item in error.errors()]).failure
         )
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def on_http_exception(request: Request, error: HTTPException) -> Response:
         code = _FRAMEWORK_CODES.get(error.status_code, ErrorCode.INVALID)
         response = problem_response(FailureError(code, error.detail).failure, error.status_code)
         response.headers.update(error.headers or {})
@@ -119,7 +119,7 @@ def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         return response
 
     # The decorators registered them.
-    del failed, invalid, refused
+    del on_failure, on_validation_error, on_http_exception
 
 
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:

@@ -19,8 +19,8 @@ from pylon_client.contract.headers import TRACE_PARENT
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 
-_ACCESS_LOG = logging.getLogger("bridge.access")
-_LOG = logging.getLogger(__name__)
+access_logger = logging.getLogger("bridge.access")
+logger = logging.getLogger(__name__)
 _HEALTH_PATHS: Final = frozenset({"/health", "/health/ready"})
 """Paths of health checks, which are logged at DEBUG only: they arrive every few seconds."""
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -28,8 +28,8 @@ _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def request_id(request: Request) -> str:
     """Return the request's id, as used in logs, in headers and on NATS."""
-    given: str = request.state.request_id
-    return given
+    identifier: str = request.state.request_id
+    return identifier
 
 
 class RequestTracing:
@@ -52,7 +52,7 @@ class RequestTracing:
         identifier = _request_id_from_header(Headers(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identifier
         trace = parse_trace_id(Headers(scope=scope).get(TRACE_PARENT, ""))
-        noted = bind_log_fields(request_id=identifier, trace_id=trace)
+        log_token = bind_log_fields(request_id=identifier, trace_id=trace)
         scope["path"] = scope["path"].rstrip("/") or "/"
         status: int | None = None
 
@@ -67,13 +67,13 @@ class RequestTracing:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            _LOG.exception("Request %s failed with an unexpected exception", identifier)
+            logger.exception("Request %s failed with an unexpected exception", identifier)
             if status is not None:
                 raise
             failure = FailureError(ErrorCode.INTERNAL, "Internal Server Error").failure
             await problem_response(failure)(scope, receive, send_with_id)
         finally:
-            _ACCESS_LOG.log(
+            access_logger.log(
                 logging.DEBUG if route_path(scope) in _HEALTH_PATHS else logging.INFO,
                 "method=%s path=%s status=%s duration_ms=%.1f",
                 scope["method"],
@@ -81,7 +81,7 @@ class RequestTracing:
                 status or "none",
                 (time.monotonic() - started) * 1000,
             )
-            reset_log_fields(noted)
+            reset_log_fields(log_token)
 
 
 def _request_id_from_header(header: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 
-from bridge.compression import COMPRESS_MIN_BYTES, Coding, CompressionCache, preferred_coding
+from bridge.compression import COMPRESS_MIN_BYTES, CompressionCache, ContentCoding, preferred_coding
 from pylon_client.contract import headers
 from pylon_client.nats.nats_reply import Reply
 
@@ -69,7 +69,7 @@ class ResponseBuilder:
         validity = (
             f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
         )
-        found = {
+        response_headers = {
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
             "Vary": "Accept-Encoding",
@@ -77,17 +77,17 @@ class ResponseBuilder:
         coding = None
         if len(reply.body) >= COMPRESS_MIN_BYTES:
             coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
-        found["ETag"] = _etag(block_hash, coding)
+        response_headers["ETag"] = _etag(block_hash, coding)
         if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), block_hash):
-            return Response(status_code=304, headers=found)
+            return Response(status_code=304, headers=response_headers)
         if coding is None:
-            return _json_response(reply.body, status, found)
-        found["Content-Encoding"] = coding
+            return _json_response(reply.body, status, response_headers)
+        response_headers["Content-Encoding"] = coding
         body = self._compressed.get((cache_key, block_hash), reply.body, coding)
-        return _json_response(body, status, found)
+        return _json_response(body, status, response_headers)
 
 
-def _etag(block_hash: str, coding: Coding | None) -> str:
+def _etag(block_hash: str, coding: ContentCoding | None) -> str:
     return f'"{block_hash}"' if coding is None else f'"{block_hash}-{coding}"'
 
 
@@ -96,9 +96,9 @@ def _etag_matches(if_none_match: str, block_hash: str) -> bool:
 
     `If-None-Match` requires weak comparison.
     """
-    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    known = {_etag(block_hash, coding) for coding in (None, *Coding)}
-    return "*" in held or bool(held & known)
+    requested_tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    current_tags = {_etag(block_hash, coding) for coding in (None, *ContentCoding)}
+    return "*" in requested_tags or bool(requested_tags & current_tags)
 
 
 def _json_response(body: bytes, status: int, http_headers: Mapping[str, str]) -> Response:

@@ -67,19 +67,19 @@ async def stream_frames(
         last_id: block number of the listener's last event; None starts with the newest event.
         counts: counters to update.
     """
-    seen = last_id
+    last_number = last_id
     resuming = True
     while True:
-        value = buffer.after(seen)
-        if value is not None:
-            if seen is not None and value.number > seen + 1:
-                if not resuming and buffer.is_oldest(value):
+        frame = buffer.after(last_number)
+        if frame is not None:
+            if last_number is not None and frame.number > last_number + 1:
+                if not resuming and buffer.is_oldest(frame):
                     counts.fell_behind += 1
-                yield missed_frame(seen, value.number)
-            seen, resuming = value.number, False
-            yield value.data
-        elif resuming and _is_ahead(buffer, seen):
-            seen = None
+                yield missed_frame(last_number, frame.number)
+            last_number, resuming = frame.number, False
+            yield frame.data
+        elif resuming and _is_ahead(buffer, last_number):
+            last_number = None
         elif buffer.ended:
             yield closing_frame()
             return
@@ -136,10 +136,12 @@ class StreamResponse(StreamingResponse):
             self._counts.open_streams -= 1
 
 
-def _is_ahead(buffer: EventBuffer, seen: BlockNumber | None) -> bool:
+def _is_ahead(buffer: EventBuffer, last_number: BlockNumber | None) -> bool:
     """Return whether a block is so far ahead of the newest one that it is from another chain."""
     newest = buffer.newest
-    return seen is not None and newest is not None and seen > newest.number + BUFFER_SIZE
+    return (
+        last_number is not None and newest is not None and last_number > newest.number + BUFFER_SIZE
+    )
 
 
 def missed_frame(after_number: BlockNumber, before_number: BlockNumber) -> bytes:

@@ -125,9 +125,9 @@ class NatsTransport:
         connection = await self._connection(self._credential(Scope.OPEN))
         event_log = event_log_via_worker(connection)
         feed = EventFeed(connection, [str(stream.subject)], event_log, after=after)
-        async with contextlib.AsyncExitStack() as listening:
+        async with contextlib.AsyncExitStack() as stack:
             with self._translate_errors():
-                await listening.enter_async_context(feed)
+                await stack.enter_async_context(feed)
             yield self._stream_items(feed)
 
     @asynccontextmanager
@@ -140,9 +140,9 @@ class NatsTransport:
         name = self._identity()
         connection = await self._connection(self._credential(Scope.IDENTITY))
         events = JobEventQueue(connection, str(JobEventSubject(name, job_id)))
-        async with contextlib.AsyncExitStack() as listening:
+        async with contextlib.AsyncExitStack() as stack:
             with self._translate_errors():
-                await listening.enter_async_context(events)
+                await stack.enter_async_context(events)
             yield self._job_bodies(
                 events, OperationCall(GET_JOB, Scope.IDENTITY, None, JobParams(job_id=job_id))
             )

@@ -25,7 +25,7 @@ from pylon_client.transport import OperationCall
 if TYPE_CHECKING:
     import httpx
 
-TIMEOUT_S: Final = 30.0
+MINER_TIMEOUT_S: Final = 30.0
 """Default timeout of requests to a miner, in seconds."""
 VALIDITY_ERRORS: Final = frozenset({9, 10})
 """OpenSSL's error codes for certificates that are not valid yet or have expired (x509_vfy.h)."""

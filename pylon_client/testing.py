@@ -124,8 +124,8 @@ class FakePylon:
             if isinstance(failure, ErrorCode)
             else failure
         )
-        left = _ALWAYS if times is None else times
-        self._failures.setdefault(operation.name, []).append(_QueuedFailure(error, left))
+        remaining = _ALWAYS if times is None else times
+        self._failures.setdefault(operation.name, []).append(_QueuedFailure(error, remaining))
 
     def publish(self, value: BlockInfo | SubnetNeurons, netuid: NetUid | None = None) -> None:
         """Publish a value on a stream, for current and later subscribers.

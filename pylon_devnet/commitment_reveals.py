@@ -42,7 +42,7 @@ class _RevealFailedError(Exception):
 
 
 @dataclass(slots=True)
-class SealedCommitments:
+class TimelockedCommitments:
     """The timelocked commitments of a chain.
 
     Attributes:
@@ -87,20 +87,20 @@ class SealedCommitments:
         Returns:
             The events, as (pallet, event, payload).
         """
-        happened: list[PalletEvent] = []
+        events: list[PalletEvent] = []
         waiting: list[tuple[int, str]] = []
         index = [(netuid, who) for netuid, who in draft.get(_PALLET, "TimelockedIndex")]
         for netuid, who in index:
             raw = draft.get_raw(_PALLET, "CommitmentOf", netuid, who)
-            if raw is not None and self._reveal(draft, netuid, who, raw, happened):
+            if raw is not None and self._reveal(draft, netuid, who, raw, events):
                 waiting.append((netuid, who))
         self._plaintexts.clear()
         if waiting != index:
             draft.put(_PALLET, "TimelockedIndex", waiting)
-        return happened
+        return events
 
     def _reveal(
-        self, draft: Draft, netuid: int, who: str, raw: bytes, happened: list[PalletEvent]
+        self, draft: Draft, netuid: int, who: str, raw: bytes, events: list[PalletEvent]
     ) -> bool:
         """Reveal one commitment; return whether part of it is still sealed."""
         fields = read_fields(raw[_HEAD_BYTES:])
@@ -114,13 +114,13 @@ class SealedCommitments:
                 if self._stores_failures:
                     remaining.append(one.failed())
                     payload = {"reveal_round": one.reveal_round, "error": str(error)}
-                    happened.append((_PALLET, "CommitmentRevealFailed", {**whose, **payload}))
+                    events.append((_PALLET, "CommitmentRevealFailed", {**whose, **payload}))
                 continue
             if opened is None:
                 remaining.append(one)
             else:
                 revealed.append(opened)
-                happened.append((_PALLET, "CommitmentRevealed", whose))
+                events.append((_PALLET, "CommitmentRevealed", whose))
         if revealed:
             _append_reveals(draft, netuid, who, revealed)
         if not remaining:
@@ -130,39 +130,39 @@ class SealedCommitments:
             draft.put_raw(_PALLET, "CommitmentOf", (netuid, who), head + write_fields(remaining))
         return any(one.kind == TIMELOCK_ENCRYPTED for one in remaining)
 
-    def _decrypt(self, draft: Draft, one: DataField, plaintext: bytes | None) -> bytes | None:
+    def _decrypt(self, draft: Draft, field: DataField, plaintext: bytes | None) -> bytes | None:
         """Return the plaintext of a field, or None if it is not timelocked or still pending.
 
         Raises:
             _RevealFailedError: it can never be decrypted.
         """
-        if one.kind != TIMELOCK_ENCRYPTED:
+        if field.kind != TIMELOCK_ENCRYPTED:
             return None
-        ciphertext = self._ciphertext(one)
-        signature = _signature(draft, one.reveal_round)
+        ciphertext = self._ciphertext(field)
+        signature = _signature(draft, field.reveal_round)
         if signature is None and plaintext is None:
             oldest = draft.get("Drand", "OldestStoredRound")
-            if self._stores_failures and one.reveal_round < oldest:
+            if self._stores_failures and field.reveal_round < oldest:
                 raise _RevealFailedError("PulseExpired")
-            if one.reveal_round > draft.get("Drand", "LastStoredRound"):
+            if field.reveal_round > draft.get("Drand", "LastStoredRound"):
                 return None
         if not is_ciphertext(ciphertext):
             raise _RevealFailedError("CiphertextDeserialize")
         if signature is None:
             return plaintext
         try:
-            opened = decrypt_timelock(ciphertext, one.reveal_round, signature)
+            opened = decrypt_timelock(ciphertext, field.reveal_round, signature)
         except ValueError:
             raise _RevealFailedError("Decrypt") from None
         if not opened:
             raise _RevealFailedError("EmptyPlaintext")
         return opened
 
-    def _ciphertext(self, one: DataField) -> bytes:
+    def _ciphertext(self, field: DataField) -> bytes:
         """Return the ciphertext in a field, without the portable envelope if that is supported."""
-        if self._stores_failures and not is_ciphertext(one.data):
-            return inner_ciphertext(one.data) or one.data
-        return one.data
+        if self._stores_failures and not is_ciphertext(field.data):
+            return inner_ciphertext(field.data) or field.data
+        return field.data
 
     @property
     def _stores_failures(self) -> bool:
@@ -202,5 +202,5 @@ def _append_reveals(draft: Draft, netuid: int, who: str, revealed: list[bytes]) 
         offset = end
     block = draft.number.to_bytes(8, "little")
     reveals += [encode_bytes(one) + block for one in revealed]
-    kept = encode_vector(reveals[-MAX_REVEALS:])
-    draft.put_raw(_PALLET, "RevealedCommitments", (netuid, who), kept)
+    encoded = encode_vector(reveals[-MAX_REVEALS:])
+    draft.put_raw(_PALLET, "RevealedCommitments", (netuid, who), encoded)

@@ -162,7 +162,7 @@ class Controls:
                 with its length prefix.
         """
         state = self.chain.state_at_hash(None)
-        self.chain.sealed_commitments.set_plaintext(state, netuid, hotkey, text)
+        self.chain.timelocked_commitments.set_plaintext(state, netuid, hotkey, text)
 
     def drand_signature(self, round: int, signature: str) -> None:  # noqa: A002 - the beacon's word
         """Store the beacon's signature of a round with the next block, so that commitments decrypt.

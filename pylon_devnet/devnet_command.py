@@ -14,7 +14,7 @@ from pylon_devnet.node import Devnet
 from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 
 PORT_MAX = 65_535
-_OF_THE_FOLDER = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
+_STATE_FOLDER_ERRORS = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 _EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. The keys of the devnet are "
     "public: never use them on another chain."
@@ -94,7 +94,7 @@ def devnet(
         if error.errno == errno.EADDRINUSE:
             text = f"{error.strerror}; choose another with --port or --control-port"
         else:
-            text = f"{where}{error.strerror}" if error.errno in _OF_THE_FOLDER else str(error)
+            text = f"{where}{error.strerror}" if error.errno in _STATE_FOLDER_ERRORS else str(error)
         typer.echo(f"devnet: {text}", err=True)
         raise typer.Exit(1) from None
     except sqlite3.Error as error:
@@ -111,23 +111,23 @@ def devnet(
 
 
 async def _run(options: DevnetOptions) -> None:
-    ended = asyncio.Event()
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, stop_requested.set)
     async with Devnet(options) as node:
         if node.control_url is not None:
             typer.echo(f"devnet control {node.control_url}")
         typer.echo(f"devnet ready {node.url}")
-        ending, breaking = (
-            asyncio.ensure_future(ended.wait()),
+        stop_task, failure_task = (
+            asyncio.ensure_future(stop_requested.wait()),
             asyncio.ensure_future(node.wait_failed()),
         )
-        await asyncio.wait({ending, breaking}, return_when=asyncio.FIRST_COMPLETED)
-        ending.cancel()
-        if breaking.done():
-            breaking.result()
-        breaking.cancel()
+        await asyncio.wait({stop_task, failure_task}, return_when=asyncio.FIRST_COMPLETED)
+        stop_task.cancel()
+        if failure_task.done():
+            failure_task.result()
+        failure_task.cancel()
 
 
 def main() -> None:

@@ -68,10 +68,10 @@ def run_due_epochs(
     due = [netuid for netuid in subnets if is_epoch_due(draft, netuid, draft.number)]
     limit = value(draft, "MaxEpochsPerBlock")
     running, deferred = due[:limit], due[limit:]
-    happened: list[tuple[str, str, Any]] = []
+    events: list[tuple[str, str, Any]] = []
     for netuid in subnets:
         if netuid not in deferred:
-            happened += reveal(draft, netuid)
+            events += reveal(draft, netuid)
     for netuid in subnets:
         if netuid in running:
             _end_epoch(draft, netuid)
@@ -80,9 +80,9 @@ def run_due_epochs(
         if netuid in deferred:
             later = draft.number + 1
             draft.put(SUBTENSOR, "PendingEpochAt", netuid, later)
-            where = {"netuid": netuid, "from_block": draft.number, "to_block": later}
-            happened.append((SUBTENSOR, "EpochDeferred", where))
-    return happened
+            payload = {"netuid": netuid, "from_block": draft.number, "to_block": later}
+            events.append((SUBTENSOR, "EpochDeferred", payload))
+    return events
 
 
 def _end_epoch(draft: Draft, netuid: int) -> None:
@@ -142,21 +142,25 @@ def compute_epoch(
     """
     count = len(stakes)
     total = sum(stakes[uid] for uid, row in rows.items() if row) or 1
-    given: dict[int, list[tuple[float, float, int]]] = {}
+    votes_by_miner: dict[int, list[tuple[float, float, int]]] = {}
     for uid, row in rows.items():
         row_sum = sum(weight for _, weight in row) or 1
         for miner, weight in row:
             if miner < count:
-                given.setdefault(miner, []).append((weight / row_sum, stakes[uid] / total, uid))
+                votes_by_miner.setdefault(miner, []).append(
+                    (weight / row_sum, stakes[uid] / total, uid)
+                )
     consensus, ranks = [0.0] * count, [0.0] * count
     trust, dividends = [0.0] * count, [0.0] * count
     clipped: dict[int, list[tuple[int, float]]] = {}
-    for miner, votes in given.items():
+    for miner, votes in votes_by_miner.items():
         consensus[miner] = _consensus(votes, kappa)
-        kept = [(uid, min(weight, consensus[miner]), stake) for weight, stake, uid in votes]
-        ranks[miner] = sum(weight * stake for _, weight, stake in kept)
-        clipped[miner] = [(uid, weight * stake) for uid, weight, stake in kept]
-        for uid, weight, _ in kept:
+        clipped_votes = [
+            (uid, min(weight, consensus[miner]), stake) for weight, stake, uid in votes
+        ]
+        ranks[miner] = sum(weight * stake for _, weight, stake in clipped_votes)
+        clipped[miner] = [(uid, weight * stake) for uid, weight, stake in clipped_votes]
+        for uid, weight, _ in clipped_votes:
             trust[uid] += weight
     incentive = _normalize(ranks)
     bonds: dict[int, list[tuple[int, float]]] = {}
@@ -169,10 +173,10 @@ def compute_epoch(
 
 
 def _permits(draft: Draft, netuid: int, stakes: list[int]) -> list[bool]:
-    places = int(value(draft, "MaxAllowedValidators", netuid))
-    least = int(value(draft, "StakeThreshold"))
-    ranked = sorted(range(len(stakes)), key=lambda uid: (-stakes[uid], uid))[:places]
-    chosen = {uid for uid in ranked if stakes[uid] >= least}
+    max_permits = int(value(draft, "MaxAllowedValidators", netuid))
+    min_stake = int(value(draft, "StakeThreshold"))
+    ranked = sorted(range(len(stakes)), key=lambda uid: (-stakes[uid], uid))[:max_permits]
+    chosen = {uid for uid in ranked if stakes[uid] >= min_stake}
     return [uid in chosen for uid in range(len(stakes))]
 
 
@@ -198,10 +202,10 @@ def _distribute_emission(
 
 def _consensus(votes: list[tuple[float, float, int]], kappa: float) -> float:
     """Return the highest weight supported by at least `kappa` of the stake."""
-    held = 0.0
+    supporting_stake = 0.0
     for weight, stake, _ in sorted(votes, reverse=True):
-        held += stake
-        if held >= kappa:
+        supporting_stake += stake
+        if supporting_stake >= kappa:
             return weight
     return 0.0
 

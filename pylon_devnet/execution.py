@@ -198,7 +198,7 @@ class ExtrinsicExecutor:
         handler = HANDLERS.get(call.name)
         if handler is None:
             raise DispatchError("CallFiltered", "System")
-        told, before = len(dispatch.events), dispatch.signer
+        event_count, outer_signer = len(dispatch.events), dispatch.signer
         dispatch.signer = signer
         try:
             with dispatch.draft.transaction():
@@ -208,14 +208,14 @@ class ExtrinsicExecutor:
                     ensure(reason is None, reason or "")
                 handler(dispatch, call)
         except DispatchError:
-            del dispatch.events[told:]
+            del dispatch.events[event_count:]
             raise
         except Exception:  # noqa: BLE001 - a mistake in one call must not stop the chain
             _log.exception("%s failed with an unexpected exception", call.name)
-            del dispatch.events[told:]
+            del dispatch.events[event_count:]
             raise DispatchError("Other", None) from None
         finally:
-            dispatch.signer = before
+            dispatch.signer = outer_signer
 
     def _decode_call(self, encoded: bytes) -> DecodedCall:
         decoded = self._codec.decode_call(encoded)

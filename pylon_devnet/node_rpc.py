@@ -273,9 +273,9 @@ class RuntimeCallCache:
             self._entries[key] = (_entry_size_bytes(key, result[1]), result)
 
 
-def _entry_size_bytes(key: tuple[Any, ...], answer_: str) -> int:
+def _entry_size_bytes(key: tuple[Any, ...], result: str) -> int:
     # Estimated overhead of the objects around a result.
-    return 1024 + len(key[1]) + len(answer_)
+    return 1024 + len(key[1]) + len(result)
 
 
 def _bytes(text: str) -> bytes:

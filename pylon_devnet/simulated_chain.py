@@ -10,7 +10,7 @@ from pylon_devnet.block import DevnetBlock, seal_block
 from pylon_devnet.block_store import BlockStore
 from pylon_devnet.chain_state import Draft, PastState, StateStorage
 from pylon_devnet.codec import Codec, blake2b_256
-from pylon_devnet.commitment_reveals import SealedCommitments
+from pylon_devnet.commitment_reveals import TimelockedCommitments
 from pylon_devnet.devnet_options import DevnetOptions
 from pylon_devnet.epoch_run import run_due_epochs
 from pylon_devnet.population import populate
@@ -52,7 +52,7 @@ class DevnetChain:
         declaration: declaration of the runtime.
         history: history of the state.
         reveals: plaintexts of committed weights.
-        sealed_commitments: timelocked commitments.
+        timelocked_commitments: timelocked commitments.
 
     Raises:
         ValueError: the state folder contains another chain.
@@ -81,7 +81,7 @@ class DevnetChain:
         self.history = History()
         self._storage = StateStorage(self.codec, self.history)
         self.reveals = WeightReveals()
-        self.sealed_commitments = SealedCommitments(self.declaration.spec_version)
+        self.timelocked_commitments = TimelockedCommitments(self.declaration.spec_version)
         self._scheduled_changes: list[Callable[[Draft], None]] = []
         self._forks = int(self._store.get_property("forks") or 0)
         genesis, changes = self._genesis()
@@ -167,20 +167,22 @@ class DevnetChain:
         for change in self._scheduled_changes:
             change(draft)
         self._scheduled_changes.clear()
-        happened = run_due_epochs(draft, self.reveals.reveal_due)
-        happened += self.sealed_commitments.reveal_due(draft)
+        pallet_events = run_due_epochs(draft, self.reveals.reveal_due)
+        pallet_events += self.timelocked_commitments.reveal_due(draft)
         if self._options.active:
             simulate_activity(draft, self._options.seed)
         inherent = self._timestamp_extrinsic(now_ms)
-        told = [system_events.event_record(None, *event) for event in happened]
-        told.append(system_events.event_record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
+        event_records = [system_events.event_record(None, *event) for event in pallet_events]
+        event_records.append(
+            system_events.event_record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO)
+        )
         extrinsics = [inherent]
         if apply is not None:
-            included, more = apply(draft, 1)
+            included, extrinsic_records = apply(draft, 1)
             extrinsics += included
-            told += more
-        draft.put("System", "Events", told)
-        draft.put("System", "EventCount", len(told))
+            event_records += extrinsic_records
+        draft.put("System", "Events", event_records)
+        draft.put("System", "EventCount", len(event_records))
         block = seal_block(self.best.header, draft.changes, tuple(extrinsics), slot, self._salt())
         self._commit_block(block, draft.changes)
         return block
@@ -242,11 +244,11 @@ class DevnetChain:
 
     def _stored_slot_ms(self, configured_ms: int) -> int:
         """Return the slot duration with which the chain was created; it is part of its metadata."""
-        kept = self._store.get_property("slot_ms")
-        if kept is None:
+        stored = self._store.get_property("slot_ms")
+        if stored is None:
             self._store.set_property("slot_ms", str(configured_ms).encode())
             return configured_ms
-        return int(kept)
+        return int(stored)
 
     def _salt(self) -> bytes:
         return self._forks.to_bytes(8, "little") if self._forks else b""

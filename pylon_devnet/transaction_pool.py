@@ -32,8 +32,8 @@ class _PoolEntry:
     ready: bool = False
 
     def notify(self, status: Any) -> None:
-        for tell in self.status_callbacks:
-            tell(status)
+        for callback in self.status_callbacks:
+            callback(status)
 
 
 @dataclass(slots=True)
@@ -92,21 +92,21 @@ class TransactionPool:
             raise pool_errors.malformed(str(error)) from None
         state = self._state()
         number = state.number + 1
-        mine = self._pending.get(extrinsic.signer, {})
-        rival = mine.get(extrinsic.nonce)
-        if rival is not None and rival.extrinsic.hash == extrinsic.hash:
+        signer_entries = self._pending.get(extrinsic.signer, {})
+        same_nonce_entry = signer_entries.get(extrinsic.nonce)
+        if same_nonce_entry is not None and same_nonce_entry.extrinsic.hash == extrinsic.hash:
             raise pool_errors.already_imported(extrinsic.hash)
         self._executor.check(extrinsic, state, number, self._block_hash)
-        if rival is not None and extrinsic.tip <= rival.extrinsic.tip:
-            raise pool_errors.priority_too_low(extrinsic.tip, rival.extrinsic.tip)
-        if rival is None and len(self) >= MAX_POOL_EXTRINSICS:
+        if same_nonce_entry is not None and extrinsic.tip <= same_nonce_entry.extrinsic.tip:
+            raise pool_errors.priority_too_low(extrinsic.tip, same_nonce_entry.extrinsic.tip)
+        if same_nonce_entry is None and len(self) >= MAX_POOL_EXTRINSICS:
             raise pool_errors.pool_full()
-        if rival is not None:
-            rival.notify({"usurped": "0x" + extrinsic.hash.hex()})
+        if same_nonce_entry is not None:
+            same_nonce_entry.notify({"usurped": "0x" + extrinsic.hash.hex()})
         entry = self._new_entry(extrinsic, number, on_status)
-        mine = self._pending.setdefault(extrinsic.signer, {})
-        mine[extrinsic.nonce] = entry
-        self.max_pending_per_signer = max(self.max_pending_per_signer, len(mine))
+        signer_entries = self._pending.setdefault(extrinsic.signer, {})
+        signer_entries[extrinsic.nonce] = entry
+        self.max_pending_per_signer = max(self.max_pending_per_signer, len(signer_entries))
         self._promote(state, extrinsic.signer)
         if not entry.ready:
             entry.notify("future")
@@ -115,8 +115,8 @@ class TransactionPool:
     def next_nonce(self, signer: str) -> int:
         """Return the next nonce of a signer after its pending extrinsics."""
         nonce = _nonce(self._state(), signer)
-        mine = self._pending.get(signer, {})
-        while nonce in mine:
+        signer_entries = self._pending.get(signer, {})
+        while nonce in signer_entries:
             nonce += 1
         return nonce
 
@@ -134,7 +134,7 @@ class TransactionPool:
 
     def apply(self, draft: Draft, first_index: int) -> tuple[list[bytes], list[dict[str, Any]]]:
         """Apply the ready extrinsics to the block being built; see `DevnetChain.make_block`."""
-        told: list[dict[str, Any]] = []
+        event_records: list[dict[str, Any]] = []
         self._selected = []
         for entry in list(self._ready())[:MAX_EXTRINSICS_PER_BLOCK]:
             extrinsic = entry.extrinsic
@@ -146,11 +146,11 @@ class TransactionPool:
                 self._drop(entry, "invalid")
                 continue
             index = first_index + len(self._selected)
-            more, applied = self._executor.apply(draft, index, extrinsic)
-            told += more
+            new_records, applied = self._executor.apply(draft, index, extrinsic)
+            event_records += new_records
             self.applied.append(applied)
             self._selected.append(entry)
-        return [entry.extrinsic.raw for entry in self._selected], told
+        return [entry.extrinsic.raw for entry in self._selected], event_records
 
     def on_block(self, block: DevnetBlock) -> None:
         """Update all extrinsics after a new block, and notify their subscribers."""
@@ -171,9 +171,9 @@ class TransactionPool:
             else:
                 del self._pending[signer]
         for number in [n for n in self._included if n <= block.number - _FINALITY_TIMEOUT_BLOCKS]:
-            late = self._included.pop(number)
-            for entry in late.entries:
-                entry.notify({"finalityTimeout": "0x" + late.block_hash.hex()})
+            unfinalized = self._included.pop(number)
+            for entry in unfinalized.entries:
+                entry.notify({"finalityTimeout": "0x" + unfinalized.block_hash.hex()})
 
     def on_finalized(self, number: int) -> None:
         """Notify the subscribers of a block's extrinsics that it is finalized."""
@@ -191,17 +191,21 @@ class TransactionPool:
         state = self._state()
         for block in blocks:
             included = self._included.pop(block.number, None)
-            followed = {one.extrinsic.raw: one for one in included.entries} if included else {}
+            entries_by_raw = (
+                {one.extrinsic.raw: one for one in included.entries} if included else {}
+            )
             for raw in block.extrinsics[1:]:  # the first sets the time
-                entry = followed.get(raw) or self._new_entry(
+                entry = entries_by_raw.get(raw) or self._new_entry(
                     parse_extrinsic(raw), state.number + 1, None
                 )
                 entry.notify({"retracted": "0x" + block.hash.hex()})
                 entry.ready = False
-                mine = self._pending.setdefault(entry.extrinsic.signer, {})
-                mine.setdefault(entry.extrinsic.nonce, entry)
-        kept = [applied for applied in self.applied if applied.block_number <= state.number]
-        self.applied = deque(kept, maxlen=MAX_APPLIED_RECORDS)
+                signer_entries = self._pending.setdefault(entry.extrinsic.signer, {})
+                signer_entries.setdefault(entry.extrinsic.nonce, entry)
+        still_applied = [
+            applied for applied in self.applied if applied.block_number <= state.number
+        ]
+        self.applied = deque(still_applied, maxlen=MAX_APPLIED_RECORDS)
         for signer in self._pending:
             self._promote(state, signer)
 
@@ -215,12 +219,14 @@ class TransactionPool:
     def _new_entry(
         self, extrinsic: ParsedExtrinsic, number: int, on_status: StatusCallback | None
     ) -> _PoolEntry:
-        tells = [] if on_status is None else [on_status]
-        return _PoolEntry(extrinsic, next(self._sequence), extrinsic.era.death(number), tells)
+        status_callbacks = [] if on_status is None else [on_status]
+        return _PoolEntry(
+            extrinsic, next(self._sequence), extrinsic.era.death(number), status_callbacks
+        )
 
     def _all(self) -> Iterator[_PoolEntry]:
-        for mine in self._pending.values():
-            yield from mine.values()
+        for signer_entries in self._pending.values():
+            yield from signer_entries.values()
 
     def _ready(self) -> list[_PoolEntry]:
         return sorted(
@@ -230,11 +236,11 @@ class TransactionPool:
 
     def _promote(self, state: StateReader, signer: str) -> None:
         nonce = _nonce(state, signer)
-        mine = self._pending.get(signer, {})
-        while nonce in mine:
-            if not mine[nonce].ready:
-                mine[nonce].ready = True
-                mine[nonce].notify("ready")
+        signer_entries = self._pending.get(signer, {})
+        while nonce in signer_entries:
+            if not signer_entries[nonce].ready:
+                signer_entries[nonce].ready = True
+                signer_entries[nonce].notify("ready")
             nonce += 1
 
     def _drop(self, entry: _PoolEntry, status: str) -> None:

@@ -285,7 +285,7 @@ class WebSocketServer:
         self._log_request("author_submitAndWatchExtrinsic", [])
         subscription = str(next(self._subscription_ids))
 
-        def tell(status: Any) -> None:
+        def on_status(status: Any) -> None:
             if subscription not in peer.watch_subscriptions:
                 return
             peer.notify("author_extrinsicUpdate", subscription, status)
@@ -294,7 +294,7 @@ class WebSocketServer:
 
         peer.watch_subscriptions.add(subscription)
         try:
-            self._submit(str(params[0]), tell)
+            self._submit(str(params[0]), on_status)
         except RpcError:
             peer.watch_subscriptions.discard(subscription)
             raise

@@ -47,7 +47,7 @@ class WeightReveals:
         Returns:
             The events, as (pallet, event, payload).
         """
-        happened: list[tuple[str, str, object]] = []
+        events: list[tuple[str, str, object]] = []
         for mechanism in range(value(draft, "MechanismCountCurrent", netuid)):
             index = storage_index(netuid, mechanism)
             commits = draft.entries(SUBTENSOR, "TimelockedWeightCommits", index)
@@ -58,25 +58,25 @@ class WeightReveals:
             for epoch in epochs:
                 if epoch < due:
                     draft.delete(SUBTENSOR, "TimelockedWeightCommits", index, epoch)
-            happened.extend(
+            events.extend(
                 (SUBTENSOR, "TimelockedWeightsRevealed", (index, hotkey))
                 for hotkey in (self._pop_known_commits(draft, index, due) if due in epochs else ())
                 if self._apply(draft, netuid, mechanism, hotkey)
             )
-        return happened
+        return events
 
     def _pop_known_commits(self, draft: Draft, index: int, epoch: int) -> list[str]:
         """Remove the commits with a known plaintext from an epoch; return their hotkeys."""
         where = (SUBTENSOR, "TimelockedWeightCommits", index, epoch)
         opened: list[str] = []
-        kept: list[bytes] = []
+        remaining: list[bytes] = []
         for hotkey, commit in _read_commits(draft.get_raw(*where) or b"\x00"):
             if (index, hotkey) in self._plaintexts and hotkey not in opened:
                 opened.append(hotkey)
             else:
-                kept.append(commit)
-        if opened and kept:
-            draft.put_raw(SUBTENSOR, where[1], where[2:], encode_vector(kept))
+                remaining.append(commit)
+        if opened and remaining:
+            draft.put_raw(SUBTENSOR, where[1], where[2:], encode_vector(remaining))
         elif opened:
             draft.delete(*where)
         return opened

@@ -25,7 +25,7 @@ from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
-from pylon.common.variables import IGNORED_VARIABLES
+from pylon.common.variable_checks import IGNORED_VARIABLES
 from pylon.nats_server.server_access import ServerAccessSettings
 from pylon.worker.settings import WorkerSettings
 from pylon_client.config import BaseConfig

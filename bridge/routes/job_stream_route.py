@@ -41,7 +41,7 @@ def job_stream_routes(
     """Return the route of job streams, with their own concurrency limit."""
     router = APIRouter(tags=["streams"])
 
-    async def listening(
+    async def open_job_stream(
         request: Request,
         netuid: NetUidField,
         job_id: Annotated[JobId, Path(pattern=r"^[a-z2-7]{26}$")],
@@ -70,7 +70,9 @@ def job_stream_routes(
                 await listener.load()
                 yield listener
 
-    async def stream_job(listener: Annotated[JobStream, Depends(listening)]) -> StreamResponse:
+    async def stream_job(
+        listener: Annotated[JobStream, Depends(open_job_stream)],
+    ) -> StreamResponse:
         return StreamResponse(listener.frames(), counts, is_private=True)
 
     router.add_api_route(

@@ -239,14 +239,14 @@ def _subject_dependency(
 ) -> _SubjectDependency:
     """Return a dependency that authorizes a request and returns its NATS subject."""
 
-    async def of_chain() -> OpenSubject:
+    async def chain_subject() -> OpenSubject:
         return OpenSubject(None, operation.name)
 
-    async def of_subnet(request: Request, netuid: NetUidField) -> OpenSubject:
+    async def subnet_subject(request: Request, netuid: NetUidField) -> OpenSubject:
         require_canonical_path(request, {"netuid": netuid})
         return OpenSubject(netuid, operation.name)
 
-    async def of_identity(
+    async def identity_subject(
         request: Request,
         netuid: NetUidField,
         caller: Annotated[IdentityCaller, Depends(authenticator.require_identity)],
@@ -259,8 +259,8 @@ def _subject_dependency(
             raise caller.visible_error(error) from None
 
     if scope is Scope.IDENTITY:
-        return of_identity
-    return of_subnet if operation.per_subnet else of_chain
+        return identity_subject
+    return subnet_subject if operation.per_subnet else chain_subject
 
 
 def _params_dependency(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:

@@ -70,12 +70,12 @@ def stream_routes(
     """Return the routes of event streams, with their own concurrency limit."""
     router = APIRouter(tags=["streams"])
 
-    async def slot(request: Request) -> AsyncGenerator[None]:
+    async def admit(request: Request) -> AsyncGenerator[None]:
         # FastAPI resumes here when the whole stream has been sent.
         with limit.admit(authenticator.limit_key(request)):
             yield
 
-    def answer(channel: EventBuffer, last_id: BlockNumber | None) -> StreamResponse:
+    def open_stream(channel: EventBuffer, last_id: BlockNumber | None) -> StreamResponse:
         return StreamResponse(
             stream_frames(channel, last_id, counts),
             counts,
@@ -88,7 +88,7 @@ def stream_routes(
         if channel is None:
             _require_connected(nats)
             channel = buffers.open(subject, frame_encoder(BLOCK_EVENT))
-        return answer(channel, last_id)
+        return open_stream(channel, last_id)
 
     async def stream_neurons(
         request: Request, netuid: NetUidField, last_id: LastEventId = None
@@ -100,7 +100,7 @@ def stream_routes(
             _require_connected(nats)
             await _require_tracked(nats, netuid, request)
             channel = buffers.open(subject, frame_encoder(NEURONS_EVENT))
-        return answer(channel, last_id)
+        return open_stream(channel, last_id)
 
     def add(
         path: str,
@@ -119,7 +119,7 @@ def stream_routes(
             responses=stream_docs(
                 *_CODES, *codes, event_models={event: model}, has_missed_event=True
             ),
-            dependencies=[*authenticator.open_access_dependencies, Depends(slot)],
+            dependencies=[*authenticator.open_access_dependencies, Depends(admit)],
             summary=summary,
             description=_DESCRIPTION,
             operation_id=f"open_{event}_stream",

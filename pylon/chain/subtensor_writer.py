@@ -24,14 +24,14 @@ from pylon.chain.bounds import (
 )
 from pylon.chain.call_composition import RawWritingSdk, WritingSdk, compose_call
 from pylon.chain.chain_guard import ChainGuard
-from pylon.chain.chain_tip import (
+from pylon.chain.endpoint_label import endpoint_label
+from pylon.chain.faults import is_refused_submission
+from pylon.chain.head_reads import (
     BEST_HEAD_METHOD,
     FINALIZED_HEAD_METHOD,
     find_block_hash,
     read_head_number,
 )
-from pylon.chain.endpoint_label import endpoint_label
-from pylon.chain.faults import is_refused_submission
 from pylon.chain.node_connection import ConnectionOwner
 from pylon.chain.reveal_status import read_reveal_status
 from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pylon.chain.bounds import U16_MAX, block_number, u16, u64
 from pylon.chain.call_composition import WritingSdk
-from pylon.chain.chain_tip import read_best_block
+from pylon.chain.head_reads import read_best_block
 from pylon.chain.runtime_items import read_optional_storage, read_storage, require_item
 from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index
 from pylon.chain.write_port import CommitRevealState, Epoch, WeightsState

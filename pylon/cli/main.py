@@ -223,7 +223,7 @@ def nats_conf(
     users stay open, connections of removed users are closed.
     """
     from pylon.common.private_file import write_private
-    from pylon.common.variables import check_variables
+    from pylon.common.variable_checks import check_variables
     from pylon.nats_server.permissions import PermissionsError
     from pylon.nats_server.server_access import ServerAccessSettings, server_access_config
 

@@ -14,21 +14,21 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 OPEN_CALLER: Final = ""
 """Name of the caller of all open-access requests; an identity cannot have this name."""
-MAX_PARKED: Final = 256
+MAX_WAITING_PER_CALLER: Final = 256
 """Maximum number of parked requests per caller; each uses some kilobytes of memory."""
 
 
 class _PermitPool:
     """The permits in use, by caller."""
 
-    def __init__(self, permits: int, callers: frozenset[str], max_parked: int) -> None:
+    def __init__(self, permits: int, callers: frozenset[str], max_waiting: int) -> None:
         self.in_use: Final = Counter[str]()
-        self.parked: Final = Counter[str]()
+        self.waiting: Final = Counter[str]()
         self._callers = callers
         self._share = max(1, permits // 2 // max(1, len(callers)))
         self._shared = max(0, permits - self._share * len(callers))
         self._shared_in_use = 0
-        self._max_parked = max_parked
+        self._max_waiting = max_waiting
 
     def try_acquire(self, caller: str) -> bool:
         """Acquire a permit, from the caller's share first; return False if none is free."""
@@ -45,16 +45,16 @@ class _PermitPool:
             self._shared_in_use -= 1
         self.in_use[caller] -= 1
 
-    def park(self, caller: str) -> bool:
+    def try_start_waiting(self, caller: str) -> bool:
         """Count a parked request; return False if the caller has too many."""
-        if self.parked[caller] >= self._max_parked:
+        if self.waiting[caller] >= self._max_waiting:
             return False
-        self.parked[caller] += 1
+        self.waiting[caller] += 1
         return True
 
-    def unpark(self, caller: str) -> None:
+    def stop_waiting(self, caller: str) -> None:
         """Stop counting a parked request."""
-        self.parked[caller] -= 1
+        self.waiting[caller] -= 1
 
     def _share_of(self, caller: str) -> int:
         return self._share if caller in self._callers else 0
@@ -70,7 +70,7 @@ class Permit:
         self._pool = pool
         self._caller = caller
         self._is_held = True
-        self._is_parked = False
+        self._is_waiting = False
         self._is_released = False
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class Permit:
         self._release_permit()
 
     @contextmanager
-    def parked(self, *, required: bool = True) -> Generator[None]:
+    def released_while_waiting(self, *, required: bool = True) -> Generator[None]:
         """Release the permit within the block, which waits for a slow event.
 
         After the block the request acquires a permit again, or finishes without one if none is
@@ -103,21 +103,21 @@ class Permit:
         Raises:
             FailureError: OVERLOADED, if the caller has too many parked requests.
         """
-        if self._is_parked or self._is_released:
+        if self._is_waiting or self._is_released:
             yield
             return
-        if not self._pool.park(self._caller):
+        if not self._pool.try_start_waiting(self._caller):
             if required:
                 raise _overloaded(self._caller, "requests waiting")
             yield
             return
-        self._is_parked = True
+        self._is_waiting = True
         self._release_permit()
         try:
             yield
         finally:
-            self._is_parked = False
-            self._pool.unpark(self._caller)
+            self._is_waiting = False
+            self._pool.stop_waiting(self._caller)
             self._is_held = not self._is_released and self._pool.try_acquire(self._caller)
 
     def _release_permit(self) -> None:
@@ -133,7 +133,7 @@ class Admission:
         permits: maximum number of requests in progress; each known caller has at least one permit,
             even if that exceeds the maximum.
         callers: names of the known callers; other callers can only use the shared half.
-        max_parked: maximum number of parked requests per caller.
+        max_waiting: maximum number of parked requests per caller.
         resource: plural noun of the limited resource, for error texts.
     """
 
@@ -142,10 +142,10 @@ class Admission:
         permits: int,
         callers: Iterable[str],
         *,
-        max_parked: int = MAX_PARKED,
+        max_waiting: int = MAX_WAITING_PER_CALLER,
         resource: str = "requests in progress",
     ) -> None:
-        self._pool = _PermitPool(permits, frozenset(callers), max_parked)
+        self._pool = _PermitPool(permits, frozenset(callers), max_waiting)
         self._resource = resource
 
     @property
@@ -154,9 +154,9 @@ class Admission:
         return self._pool.in_use.total()
 
     @property
-    def parked(self) -> int:
+    def waiting(self) -> int:
         """Return the number of parked requests."""
-        return self._pool.parked.total()
+        return self._pool.waiting.total()
 
     def admit(self, caller: str) -> Permit:
         """Return a permit for a request of a caller; it must be released.
@@ -169,8 +169,9 @@ class Admission:
         return Permit(self._pool, caller)
 
 
-def _overloaded(caller: str, what: str) -> FailureError:
+def _overloaded(caller: str, resource: str) -> FailureError:
     owner = f"Identity {caller!r}" if caller else "Open access"
     return FailureError(
-        ErrorCode.OVERLOADED, f"{owner} has too many {what}: try again later, or another server."
+        ErrorCode.OVERLOADED,
+        f"{owner} has too many {resource}: try again later, or another server.",
     )

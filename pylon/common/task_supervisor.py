@@ -22,7 +22,7 @@ FAILING_AFTER: Final = 6
 """Number of consecutive failures after which a part counts as failing."""
 
 
-class Supervisor:
+class TaskSupervisor:
     """Restarts the parts of a process after failures, independently of each other.
 
     Args:

@@ -93,7 +93,7 @@ class EventPublisher:
                     headers.BLOCK_NUMBER: str(event.block.number),
                     headers.BLOCK_HASH: event.block.hash,
                     headers.CONTRACT: CONTRACT_VERSION,
-                    **({headers.KEPT_PARTS: stored_parts} if stored_parts else {}),
+                    **({headers.STORED_PARTS: stored_parts} if stored_parts else {}),
                     **({headers.GENESIS: genesis} if genesis else {}),
                 },
                 expected_sequence=self._last_sequence_by_subject[event.subject],

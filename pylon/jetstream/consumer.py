@@ -198,18 +198,18 @@ class Consumer:
     async def _handle(self, message: Msg) -> None:
         heartbeat = asyncio.create_task(self._heartbeat(message))
         try:
-            verdict = await self._handler(message.data)
+            acknowledgement = await self._handler(message.data)
         except asyncio.CancelledError:
             await _send_ack(message.nak())
             raise
         except Exception as error:
             if self._log_limit.is_due(error_origin(error)):  # it is redelivered, and may fail again
                 logger.exception("%s: the handler of a message failed", self._name)
-            verdict = Nak(HANDLER_ERROR_DELAY_S)
+            acknowledgement = Nak(HANDLER_ERROR_DELAY_S)
         finally:
             heartbeat.cancel()
             await asyncio.wait({heartbeat})
-        match verdict:
+        match acknowledgement:
             case Ack():
                 # If the ack is lost, the message is redelivered and its handler finds it done.
                 await _send_ack(message.ack())

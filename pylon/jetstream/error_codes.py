@@ -108,18 +108,18 @@ def readable_replies() -> Generator[None]:
         raise UnreadableReplyError(type(error).__name__) from error
 
 
-def require_type(found: object, kind: type | UnionType, problem: str) -> None:
+def require_type(value: object, kind: type | UnionType, problem: str) -> None:
     """Check the type of a value of a reply: the NATS library accepts any type.
 
     Args:
-        found: the value.
+        value: the value.
         kind: its type.
         problem: description of the reply if the value has another type.
 
     Raises:
         UnreadableReplyError: it has another type.
     """
-    if not isinstance(found, kind):
+    if not isinstance(value, kind):
         raise UnreadableReplyError(problem)
 
 
@@ -149,10 +149,10 @@ def message_sequence(message: api.RawStreamMsg) -> int:
     return _sequence(message.seq)
 
 
-def _sequence(found: object) -> int:
-    if type(found) is not int or found < 1:
+def _sequence(value: object) -> int:
+    if type(value) is not int or value < 1:
         raise UnreadableReplyError("a message without a sequence")
-    return found
+    return value
 
 
 def is_conflict(error: nats.js.errors.APIError) -> bool:

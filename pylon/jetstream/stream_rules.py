@@ -75,16 +75,16 @@ def config_differences(plan: StreamPlan, actual: StreamConfig) -> list[ConfigDif
     ]
 
 
-def describe_differences(plan: StreamPlan, found: list[ConfigDifference]) -> str:
+def describe_differences(plan: StreamPlan, differences: list[ConfigDifference]) -> str:
     """Return the text of an error: the differences and the command that corrects them."""
-    wrong = "; ".join(difference.text for difference in found)
-    return f"the stream {plan.name} is not usable: {wrong}. {stream_remedy(plan, found)}"
+    wrong = "; ".join(difference.text for difference in differences)
+    return f"the stream {plan.name} is not usable: {wrong}. {stream_remedy(plan, differences)}"
 
 
-def stream_remedy(plan: StreamPlan, found: list[ConfigDifference]) -> str:
+def stream_remedy(plan: StreamPlan, differences: list[ConfigDifference]) -> str:
     """Return the remedy for the differences of a stream."""
-    options = [difference.edit_option for difference in found if difference.edit_option]
-    if len(options) == len(found):
+    options = [difference.edit_option for difference in differences if difference.edit_option]
+    if len(options) == len(differences):
         return f"Correct it with `nats stream edit {plan.name} {' '.join(options)}`"
     return (
         f"NATS cannot change all of that: delete it with `nats stream rm {plan.name}`, which "

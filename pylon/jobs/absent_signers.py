@@ -7,7 +7,7 @@ from typing import Final
 
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
-from pylon.rpc.request_server import SUBSCRIPTION_ERRORS, RequestService
+from pylon.rpc.request_server import SUBSCRIPTION_ERRORS, RequestServer
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import JOB_OPERATIONS, OPERATIONS_BY_NAME, Params
 from pylon_client.contract.subjects import IdentitySubject
@@ -50,7 +50,7 @@ class AbsentSignerHandlers:
             ErrorCode.NATS_UNAVAILABLE, "A signer has just started; send the request again."
         )
 
-    async def run(self, service: RequestService) -> None:
+    async def run(self, service: RequestServer) -> None:
         """Subscribe to job requests only while their signers are absent, until cancelled."""
         while True:
             for identity in self._identities:
@@ -62,7 +62,7 @@ class AbsentSignerHandlers:
                     )
             await asyncio.sleep(CHECK_INTERVAL_S)
 
-    async def _check(self, service: RequestService, identity: IdentityName) -> None:
+    async def _check(self, service: RequestServer, identity: IdentityName) -> None:
         is_absent = self._signers.is_absent(identity)
         if is_absent and identity not in self._unsubscribe_by_identity:
             subjects = [str(IdentitySubject(identity, name)) for name in sorted(JOB_OPERATIONS)]

@@ -158,10 +158,12 @@ class JobAcceptor:
         Called when the queue holds no message of them, for example after it was created again.
         """
         stored = await self._store.open_jobs(identity, kind)
-        for one in reversed(stored):
-            if await self._queue.publish(one.record.subject, one.job.job_id):
+        for stored_job in reversed(stored):
+            if await self._queue.publish(stored_job.record.subject, stored_job.job.job_id):
                 logger.warning(
-                    "Requeued job %s of %s: it was missing in the queue", one.job.job_id, identity
+                    "Requeued job %s of %s: it was missing in the queue",
+                    stored_job.job.job_id,
+                    identity,
                 )
         return len(stored)
 
@@ -247,10 +249,10 @@ class JobAcceptor:
                     stored = await self._store.renumber(stored, entry.latest.number + 1)
                 await self._store.set_latest(entry, stored.record)
             except ConflictError:
-                found = await self._store.get(stored.job.identity, stored.job.job_id)
-                if found is None:
+                reread = await self._store.get(stored.job.identity, stored.job.job_id)
+                if reread is None:
                     break
-                stored = found
+                stored = reread
                 continue
             if latest_id is not None:
                 await self._supersede(latest_id, stored.record)
@@ -308,8 +310,8 @@ def _new_record(
 
 
 def _derive_job_id(request: WriteRequest, *parts: str) -> JobId:
-    mark = _digest(*(part.encode() for part in (str(request.subject), *parts)))
-    return JobId(mark)
+    digest = _digest(*(part.encode() for part in (str(request.subject), *parts)))
+    return JobId(digest)
 
 
 def _digest(*parts: bytes) -> str:

@@ -105,7 +105,7 @@ class JobHandlers:
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
         # Weights of one identity wait for each other; they must not occupy slots of other requests.
-        with call.without_admission_slot(required=False):
+        with call.without_permit(required=False):
             job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
         missing = self._signers.unavailable_reason(job.identity)
         warning = f"The job waits for a signer until its deadline: {missing}." if missing else None
@@ -114,7 +114,7 @@ class JobHandlers:
     async def set_commitment(self, call: ServiceCall[SetCommitment]) -> CallResult:
         """Accept a commitment, and respond when it is on the chain."""
         params = call.params
-        with call.without_admission_slot():
+        with call.without_permit():
             job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
         return _response(CommitmentSet(job_id=job.job_id))
@@ -122,7 +122,7 @@ class JobHandlers:
     async def set_revealed_commitment(self, call: ServiceCall[SetRevealedCommitment]) -> CallResult:
         """Accept a sealed commitment, and respond when it is on the chain."""
         params = call.params
-        with call.without_admission_slot():
+        with call.without_permit():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
         return _response(
@@ -140,7 +140,7 @@ class JobHandlers:
             FailureError: NOT_REGISTERED if the identity's hotkey is not registered.
         """
         params = call.params
-        with call.without_admission_slot():
+        with call.without_permit():
             await self._require_registered(call.caller_identity, call.subnet)
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"

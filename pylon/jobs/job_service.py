@@ -9,7 +9,7 @@ from typing import Final
 
 from pylon.chain.write_port import ChainWrites
 from pylon.common.signer import Signer
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.consumer import Acknowledgement, Consumer, Term
 from pylon.jetstream.lease import Leases
@@ -85,7 +85,7 @@ class JobService:
         signers: Mapping[IdentityName, Signer],
         directory: SignerDirectory,
         on_change: OnJobChange,
-        supervisor: Supervisor,
+        supervisor: TaskSupervisor,
         writes: WriteHealth,
     ) -> None:
         store = JobStore(

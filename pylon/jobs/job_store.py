@@ -231,7 +231,7 @@ class JobStore:
             {**dict(job), **updates, "state": target, "updated_at_ms": _now_ms()}
         )
         record = stored.record.model_copy(
-            update={"job": changed} | ({"request": {}} if _is_done(changed) else {})
+            update={"job": changed} | ({"request": {}} if _needs_no_submission(changed) else {})
         )
         written = await self._write(record, stored.revision)
         if state is not None:
@@ -373,7 +373,7 @@ def _log_unreadable(entry: Entry) -> None:
     UNREADABLE.report(logger, "job", (entry.key, entry.revision), text, entry.key)
 
 
-def _is_done(job: Job) -> bool:
+def _needs_no_submission(job: Job) -> bool:
     """Return whether nothing remains to be submitted for a job."""
     return job.has_ended or job.has_succeeded
 

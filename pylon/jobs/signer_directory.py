@@ -90,14 +90,14 @@ class SignerDirectory:
         Announcements of identities that are not configured are ignored. So are unreadable ones,
         which are logged once per identity.
         """
-        seen = self._status.get(identity)
-        if seen is None:
+        status = self._status.get(identity)
+        if status is None:
             return
         try:
             announcement = SignerAnnouncement.model_validate_json(body)
         except ValidationError as error:
-            if not seen.unreadable_logged:
-                seen.unreadable_logged = True
+            if not status.unreadable_logged:
+                status.unreadable_logged = True
                 logger.warning(
                     "Ignored unreadable announcements of a signer for %s, such as: %s",
                     identity,
@@ -105,10 +105,10 @@ class SignerDirectory:
                 )
             return
         if announcement.hotkey is not None:
-            seen.hotkey, seen.able_at_s = announcement.hotkey, self._clock()
+            status.hotkey, status.able_at_s = announcement.hotkey, self._clock()
         else:
-            seen.unable_at_s = self._clock()
-            seen.problem, seen.cause = announcement.problem, announcement.cause
+            status.unable_at_s = self._clock()
+            status.problem, status.cause = announcement.problem, announcement.cause
 
     def require_signer(self, identity: IdentityName) -> None:
         """Raise unless a signer of the identity runs, or ran recently.
@@ -117,10 +117,12 @@ class SignerDirectory:
             FailureError: MISCONFIGURED if no signer with its hotkey runs or ran recently.
         """
         now_s = self._clock()
-        seen = self._status[identity]
+        status = self._status[identity]
         missing = self.unavailable_reason(identity)
-        was_there = now_s - seen.able_at_s < ALIVE_TIMEOUT_S + self._grace_s
-        may_come = not self._is_alive(seen.unable_at_s) and now_s - self._started_s < self._grace_s
+        was_there = now_s - status.able_at_s < ALIVE_TIMEOUT_S + self._grace_s
+        may_come = (
+            not self._is_alive(status.unable_at_s) and now_s - self._started_s < self._grace_s
+        )
         if missing and not was_there and not may_come:
             raise FailureError(
                 ErrorCode.MISCONFIGURED, f"Identity {identity!r} cannot write: {missing}."
@@ -128,16 +130,18 @@ class SignerDirectory:
 
     def is_absent(self, identity: IdentityName) -> bool:
         """Return whether no signer has announced itself for longer than a restart takes."""
-        now_s, seen = self._clock(), self._status[identity]
-        silent_s = now_s - max(seen.able_at_s, seen.unable_at_s, self._started_s - ALIVE_TIMEOUT_S)
+        now_s, status = self._clock(), self._status[identity]
+        silent_s = now_s - max(
+            status.able_at_s, status.unable_at_s, self._started_s - ALIVE_TIMEOUT_S
+        )
         return silent_s >= ALIVE_TIMEOUT_S + self._grace_s
 
     def unavailable_reason(self, identity: IdentityName) -> str:
         """Return why no signer can sign for an identity now; empty if one can."""
-        seen = self._status[identity]
-        if self._is_alive(seen.able_at_s):
+        status = self._status[identity]
+        if self._is_alive(status.able_at_s):
             return ""
-        return seen.cause if self._is_alive(seen.unable_at_s) else NO_SIGNER_REASON
+        return status.cause if self._is_alive(status.unable_at_s) else NO_SIGNER_REASON
 
     def hotkey(self, identity: IdentityName) -> Hotkey | None:
         """Return the hotkey that a signer of the identity announced last, or None."""
@@ -153,9 +157,9 @@ class SignerDirectory:
     def problem_codes(self) -> Mapping[IdentityName, str]:
         """Return the identities without a signer, each with the code of the reason."""
         return {
-            name: seen.problem if self._is_alive(seen.unable_at_s) else NO_SIGNER
-            for name, seen in self._status.items()
-            if not self._is_alive(seen.able_at_s)
+            name: status.problem if self._is_alive(status.unable_at_s) else NO_SIGNER
+            for name, status in self._status.items()
+            if not self._is_alive(status.able_at_s)
         }
 
     def _is_alive(self, at_s: float) -> bool:

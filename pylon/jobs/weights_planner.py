@@ -61,23 +61,23 @@ class WeightsPlanner:
         weights = _weights(request)
         if weights is None:
             return unreadable_request()
-        facts = await self._read_facts(job, hotkey, list(weights))
-        deadline = await self._deadlines.calculate(job, facts.epoch)
+        state = await self._read_state(job, hotkey, list(weights))
+        deadline = await self._deadlines.calculate(job, state.epoch)
         if deadline.has_passed:
             return Finish(
                 JobState.EXPIRED, expiry_failure(job, deadline.deadline_block), deadline.updates
             )
-        return _WeightsPlan(job, facts, weights, self._unknown_hotkeys, deadline.updates).plan()
+        return _WeightsPlan(job, state, weights, self._unknown_hotkeys, deadline.updates).plan()
 
     async def next_allowed_block(self, job: Job, hotkey: Hotkey) -> BlockNumber:
         """Return the first block in which the chain may accept weights again."""
-        facts = await self._read_facts(job, hotkey, [])
-        allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
-        if allowed_from > facts.block + 1:
+        state = await self._read_state(job, hotkey, [])
+        allowed_from = epochs.next_allowed_block(state.last_update_block, state.rate_limit_blocks)
+        if allowed_from > state.block + 1:
             return allowed_from
-        return BlockNumber(facts.block + RATE_LIMIT_RETRY_BLOCKS)
+        return BlockNumber(state.block + RATE_LIMIT_RETRY_BLOCKS)
 
-    async def _read_facts(
+    async def _read_state(
         self, job: Job, hotkey: Hotkey, weighted_hotkeys: list[Hotkey]
     ) -> WeightsState:
         return await self._chain.weights_state(
@@ -94,106 +94,108 @@ class _WeightsPlan:
     def __init__(
         self,
         job: Job,
-        facts: WeightsState,
+        state: WeightsState,
         weights: Mapping[Hotkey, float],
         unknown_hotkeys: UnknownHotkeyPolicy,
         updates: dict[str, Any],
     ) -> None:
         self._job = job
-        self._facts = facts
+        self._state = state
         self._weights = weights
         self._unknown_hotkeys = unknown_hotkeys
-        self._unknown = [hotkey for hotkey in weights if hotkey not in facts.uids]
+        self._unregistered = [hotkey for hotkey in weights if hotkey not in state.uids]
         self._updates = updates | {
-            "left_out": [LeftOut(hotkey=hotkey, reason=NOT_REGISTERED) for hotkey in self._unknown]
+            "left_out": [
+                LeftOut(hotkey=hotkey, reason=NOT_REGISTERED) for hotkey in self._unregistered
+            ]
         }
 
     def plan(self) -> Plan:
         """Return the plan of the job."""
-        facts = self._facts
-        if (refused := self._permanent_failure()) is not None:
-            return Finish(JobState.REJECTED, refused, self._updates)
-        if facts.own_uid is None:
+        state = self._state
+        if (failure := self._permanent_failure()) is not None:
+            return Finish(JobState.REJECTED, failure, self._updates)
+        if state.own_uid is None:
             return self._defer(
                 ErrorCode.NOT_REGISTERED, "The identity's hotkey is not registered on its subnet."
             )
         by_uid = {
-            facts.uids[hotkey]: weight
+            state.uids[hotkey]: weight
             for hotkey, weight in self._weights.items()
-            if hotkey in facts.uids
+            if hotkey in state.uids
         }
         if not any(by_uid.values()):
             return self._defer(
                 ErrorCode.NOT_REGISTERED, "No hotkey with a weight above 0 is registered."
             )
-        fitted = normalize_weights(
-            by_uid, own_uid=facts.own_uid, max_weight_limit=facts.max_weight_limit
+        normalized = normalize_weights(
+            by_uid, own_uid=state.own_uid, max_weight_limit=state.max_weight_limit
         )
-        self._record_left_out(fitted)
-        weighs_itself_alone = list(fitted.weights) == [facts.own_uid]
-        if len(fitted.weights) < facts.min_allowed_weights and not weighs_itself_alone:
-            return self._too_few(fitted)
-        needs_permit = facts.has_null_consensus or not (weighs_itself_alone or facts.owns_subnet)
-        if needs_permit and not facts.has_permit:
+        self._record_left_out(normalized)
+        weighs_itself_alone = list(normalized.weights) == [state.own_uid]
+        if len(normalized.weights) < state.min_allowed_weights and not weighs_itself_alone:
+            return self._too_few(normalized)
+        needs_permit = state.has_null_consensus or not (weighs_itself_alone or state.owns_subnet)
+        if needs_permit and not state.has_permit:
             return self._defer(
                 ErrorCode.NO_VALIDATOR_PERMIT,
                 "The hotkey has no validator permit on the subnet; the chain assigns permits at "
                 "the end of an epoch.",
             )
-        return self._rate_limit_deferral() or self._submit(fitted)
+        return self._rate_limit_deferral() or self._submit(normalized)
 
     def _permanent_failure(self) -> Failure | None:
-        sealing = self._facts.commit_reveal
-        if sealing is not None and sealing.version != COMMIT_REVEAL_VERSION:
+        commit_reveal = self._state.commit_reveal
+        if commit_reveal is not None and commit_reveal.version != COMMIT_REVEAL_VERSION:
             return FailureError(
                 ErrorCode.CHAIN_REJECTED,
-                f"The chain seals weights with version {sealing.version} of its protocol; Pylon "
-                f"supports version {COMMIT_REVEAL_VERSION}.",
+                f"The chain uses commit-reveal version {commit_reveal.version}; Pylon supports "
+                f"version {COMMIT_REVEAL_VERSION}.",
             ).failure
-        if self._unknown and self._unknown_hotkeys is UnknownHotkeyPolicy.FAIL:
+        if self._unregistered and self._unknown_hotkeys is UnknownHotkeyPolicy.FAIL:
             return FailureError(
                 ErrorCode.NOT_REGISTERED,
-                f"{len(self._unknown)} of {len(self._weights)} hotkeys with weights are not "
+                f"{len(self._unregistered)} of {len(self._weights)} hotkeys with weights are not "
                 "registered.",
             ).failure
         return None
 
-    def _record_left_out(self, fitted: NormalizedWeights) -> None:
-        hotkeys = {uid: hotkey for hotkey, uid in self._facts.uids.items()}
+    def _record_left_out(self, normalized: NormalizedWeights) -> None:
+        hotkeys = {uid: hotkey for hotkey, uid in self._state.uids.items()}
         self._updates["left_out"] += [
             LeftOut(hotkey=hotkeys[uid], reason=ROUNDED_TO_ZERO)
-            for uid in sorted(fitted.rounded_to_zero)
+            for uid in sorted(normalized.rounded_to_zero)
         ]
 
-    def _too_few(self, fitted: NormalizedWeights) -> Plan:
-        least = self._facts.min_allowed_weights
+    def _too_few(self, normalized: NormalizedWeights) -> Plan:
+        min_weights = self._state.min_allowed_weights
         failure = FailureError(
             ErrorCode.CHAIN_REJECTED,
-            f"Subnet {self._job.netuid} requires at least {least} weights above 0; "
-            f"{len(fitted.weights)} remain of {len(self._weights)}.",
+            f"Subnet {self._job.netuid} requires at least {min_weights} weights above 0; "
+            f"{len(normalized.weights)} remain of {len(self._weights)}.",
         ).failure
-        missing = sum(1 for hotkey in self._unknown if self._weights[hotkey] > 0)
-        if len(fitted.weights) + missing >= least:
+        missing = sum(1 for hotkey in self._unregistered if self._weights[hotkey] > 0)
+        if len(normalized.weights) + missing >= min_weights:
             # The unregistered hotkeys may still be registered.
-            return Defer(self._facts.block, None, failure, self._updates)
+            return Defer(self._state.block, None, failure, self._updates)
         return Finish(JobState.REJECTED, failure, self._updates)
 
     def _rate_limit_deferral(self) -> Plan | None:
         """Return the deferral that the chain's rate limits require, or None."""
-        facts = self._facts
-        allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
+        state = self._state
+        allowed_from = epochs.next_allowed_block(state.last_update_block, state.rate_limit_blocks)
         # An extrinsic that is submitted now is included in the next block.
-        if facts.block + 1 < allowed_from:
+        if state.block + 1 < allowed_from:
             detail = (
-                f"Weights were set at block {facts.last_update_block}; subnet {self._job.netuid} "
-                f"accepts them every {facts.rate_limit_blocks} blocks."
+                f"Weights were set at block {state.last_update_block}; subnet {self._job.netuid} "
+                f"accepts them every {state.rate_limit_blocks} blocks."
             )
             return self._defer_rate_limited(allowed_from, detail)
-        next_epoch = facts.epoch.next_start_block
-        is_full = facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX
-        if is_full and next_epoch is not None and facts.block + 1 < next_epoch:
+        next_epoch = state.epoch.next_start_block
+        is_full = state.unrevealed_commits >= UNREVEALED_COMMITS_MAX
+        if is_full and next_epoch is not None and state.block + 1 < next_epoch:
             detail = (
-                f"The chain holds {facts.unrevealed_commits} unrevealed weights of this epoch, and "
+                f"The chain holds {state.unrevealed_commits} unrevealed weights of this epoch, and "
                 "accepts the next ones after it (TooManyUnrevealedCommits)."
             )
             return self._defer_rate_limited(next_epoch, detail)
@@ -204,7 +206,7 @@ class _WeightsPlan:
 
         A later `retry_at_block` comes from a limit that is checked before, and may have changed.
         """
-        block, until_block = self._facts.block, self._job.retry_at_block
+        block, until_block = self._state.block, self._job.retry_at_block
         failure = self._job.last_error
         if until_block is None or failure is None:
             return None
@@ -214,24 +216,24 @@ class _WeightsPlan:
 
     def _defer_rate_limited(self, until_block: BlockNumber, detail: str) -> Defer:
         failure = FailureError(ErrorCode.RATE_LIMITED, detail, retry_at_block=until_block).failure
-        return Defer(self._facts.block, until_block, failure, self._updates)
+        return Defer(self._state.block, until_block, failure, self._updates)
 
     def _defer(self, code: ErrorCode, detail: str) -> Defer:
-        return Defer(self._facts.block, None, FailureError(code, detail).failure, self._updates)
+        return Defer(self._state.block, None, FailureError(code, detail).failure, self._updates)
 
-    def _submit(self, fitted: NormalizedWeights) -> Submit:
-        facts, updates = self._facts, self._updates
-        if facts.commit_reveal is not None:
-            window = epochs.reveal_window(facts.epoch, facts.commit_reveal.reveal_period_epochs)
+    def _submit(self, normalized: NormalizedWeights) -> Submit:
+        state, updates = self._state, self._updates
+        if state.commit_reveal is not None:
+            window = epochs.reveal_window(state.epoch, state.commit_reveal.reveal_period_epochs)
             if window is not None:
                 updates["window_open_block"] = window.open_block
                 updates["window_close_block"] = window.close_block
         call = WeightsCall(
             self._job.netuid,
             _mechanism(self._job),
-            fitted.weights,
-            facts.version_key,
-            facts.commit_reveal,
+            normalized.weights,
+            state.version_key,
+            state.commit_reveal,
         )
         return Submit(call, updates)
 

@@ -50,7 +50,7 @@ class WeightsStatusHandler:
         Accepted weights count for every block of the epoch, unless their job failed. The response
         must not be cached by its block: a job may be accepted or fail before the next block.
         """
-        with call.without_admission_slot():
+        with call.without_permit():
             is_accepted = await self._is_accepted(call)
         try:
             status = WeightsStatus.model_validate_json((await self._read_chain_status(call)).body)

@@ -67,7 +67,7 @@ class ReadHandlers:
         snapshot = self._snapshots.latest_block()
         if snapshot is not None:
             return CallResult(snapshot.body, snapshot.block)
-        with call.without_admission_slot():
+        with call.without_permit():
             block, body = await self._with_last_head(
                 self._reader.latest_block_info(timeout_s=call.timeout_s)
             )
@@ -110,7 +110,7 @@ class ReadHandlers:
         read = resolve(call, self._addresses, uses_own_hotkey=spec.uses_own_hotkey)
         query = spec.query(read)
         if isinstance(call.params, BlockParams):
-            with call.without_admission_slot():
+            with call.without_permit():
                 block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
             result = await self._query_at(query, block, call)
         else:
@@ -141,7 +141,7 @@ class ReadHandlers:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
                 # Either the item does not exist, or a reorg has removed the block.
-        with call.without_admission_slot():
+        with call.without_permit():
             block = await self._with_last_head(self._reader.latest_block(timeout_s=call.timeout_s))
         return block, await self._query_at(query, block, call)
 
@@ -152,7 +152,7 @@ class ReadHandlers:
             snapshot = self._snapshots.get(str(NeuronsEventSubject(query.netuid)))
             if snapshot is not None and snapshot.block.hash == block.hash:
                 return snapshot.body
-        with call.without_admission_slot():
+        with call.without_permit():
             return await self._reader.query(query, block, timeout_s=call.timeout_s)
 
     async def _with_last_head(self, response: Coroutine[Any, Any, T]) -> T:

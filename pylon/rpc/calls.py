@@ -65,7 +65,7 @@ class ServiceCall(Generic[ParamsT_co]):
         timeout_s: seconds until the caller's deadline.
         request_id: the caller's id of the request, or a random one.
         idempotency_key: the caller's key of a write; None if the caller sent none.
-        admission_slot: the permit that the request holds while it is executed; None if concurrency
+        permit: the permit that the request holds while it is executed; None if concurrency
             is not limited.
     """
 
@@ -77,7 +77,7 @@ class ServiceCall(Generic[ParamsT_co]):
     timeout_s: float
     request_id: str
     idempotency_key: str | None = None
-    admission_slot: Permit | None = field(default=None, compare=False, repr=False)
+    permit: Permit | None = field(default=None, compare=False, repr=False)
 
     @property
     def subnet(self) -> NetUid:
@@ -101,18 +101,18 @@ class ServiceCall(Generic[ParamsT_co]):
             raise TypeError(f"{self.operation} needs an identity")
         return self.identity
 
-    def without_admission_slot(self, *, required: bool = True) -> AbstractContextManager[None]:
+    def without_permit(self, *, required: bool = True) -> AbstractContextManager[None]:
         """Release the admission slot within the block, which waits for something slow.
 
-        See `Permit.parked`.
+        See `Permit.released_while_waiting`.
 
         Raises:
             FailureError: OVERLOADED, when too many of the caller's requests are waiting.
         """
         return (
             nullcontext()
-            if self.admission_slot is None
-            else self.admission_slot.parked(required=required)
+            if self.permit is None
+            else self.permit.released_while_waiting(required=required)
         )
 
 
@@ -204,7 +204,7 @@ def parse_call(
     identities: Mapping[IdentityName, NetUid],
     default_timeout_s: float = DEFAULT_TIMEOUT_S,
     queued_s: float = 0.0,
-    admission_slot: Permit | None = None,
+    permit: Permit | None = None,
 ) -> ServiceCall[Params]:
     """Parse and validate a request message.
 
@@ -215,7 +215,7 @@ def parse_call(
         identities: the configured identities and the subnet of each.
         default_timeout_s: timeout of a request without a timeout header, in seconds.
         queued_s: seconds since this worker received the message.
-        admission_slot: the permit that the request holds while it is executed.
+        permit: the permit that the request holds while it is executed.
 
     Raises:
         FailureError: NOT_FOUND for an unknown operation or identity, NETUID_MISMATCH if the
@@ -236,7 +236,7 @@ def parse_call(
         params=_parse_params(operation, body),
         request_id=_parse_request_id(headers.get(wire_headers.REQUEST_ID, "")),
         idempotency_key=_parse_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
-        admission_slot=admission_slot,
+        permit=permit,
     )
 
 

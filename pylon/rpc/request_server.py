@@ -60,11 +60,11 @@ CANCEL_ID_MAX_BYTES: Final = 64
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
-"""Errors of `RequestService.add_subjects` and of the function that it returns."""
+"""Errors of `RequestServer.add_subjects` and of the function that it returns."""
 
 
 @dataclass(slots=True)
-class ServiceCounts:
+class RequestCounts:
     """Requests that a service did not answer with a result.
 
     Attributes:
@@ -80,7 +80,7 @@ class ServiceCounts:
     cancelled: int = 0
 
 
-class RequestService(HandlerTable):
+class RequestServer(HandlerTable):
     """Executes the requests of its queue group with one handler per operation.
 
     Args:
@@ -111,7 +111,7 @@ class RequestService(HandlerTable):
     ) -> None:
         super().__init__()
         self.handlers.update(handlers or {})
-        self.counts: Final = ServiceCounts()
+        self.counts: Final = RequestCounts()
         self.discovery: Final = ServiceDiscovery()
         self.subscription_denied: Final = asyncio.Event()
         self.denied_error: FailureError | None = None
@@ -144,7 +144,7 @@ class RequestService(HandlerTable):
     @property
     def waiting(self) -> int:
         """Return the number of requests that wait for the chain or for a job."""
-        return self._admission.parked
+        return self._admission.waiting
 
     async def start(self) -> None:
         """Subscribe to the requests; on return, NATS delivers them here.
@@ -271,7 +271,7 @@ class RequestService(HandlerTable):
                 message.subject,
             )
 
-    async def _handle(self, message: Msg, admission_slot: Permit) -> None:
+    async def _handle(self, message: Msg, permit: Permit) -> None:
         begun_ns = time.monotonic_ns()
         call: ServiceCall[Params] | None = None
         error = ""
@@ -283,7 +283,7 @@ class RequestService(HandlerTable):
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
                 queued_s=message.age_s if isinstance(message, ReceivedMsg) else 0.0,
-                admission_slot=admission_slot,
+                permit=permit,
             )
             bind_log_fields(
                 request_id=call.request_id,

@@ -8,11 +8,11 @@ from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.chain_guard import ChainGuard
-from pylon.common.task_supervisor import Supervisor
-from pylon.jetstream.stream_keeper import StreamKeeper
+from pylon.common.task_supervisor import TaskSupervisor
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon.worker.loop_thread import LoopThread
 from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE
 from pylon_client.nats.nats_connection import NatsConnection
@@ -22,7 +22,7 @@ class RequestsPort(Protocol):
     """The part of a worker that answers requests."""
 
     connection: NatsConnection | None
-    service: RequestService | None
+    service: RequestServer | None
 
 
 @dataclass
@@ -37,9 +37,9 @@ class WorkerHealth:
             published block if its lag is too large.
         head_max_lag_blocks: maximum lag of the newest published block behind the head, in blocks.
         connection: connection to NATS for everything but requests; None until it exists.
-        request_server: serves requests over a separate connection; None until it exists.
-        request_thread: thread of the request server.
-        stream_keeper: recreates missing streams; None until there is a connection.
+        request_thread: serves requests over a separate connection; None until it exists.
+        request_loop: thread of the request server.
+        stream_monitor: recreates missing streams; None until there is a connection.
         leadership: elects the publisher; None until there is a connection.
         essential_tasks: tasks that must not end before the worker stops.
         supervisor: restarts failed parts of the worker.
@@ -54,12 +54,12 @@ class WorkerHealth:
     head_max_age_s: float
     head_max_lag_blocks: int
     connection: NatsConnection | None = None
-    request_server: RequestsPort | None = None
-    request_thread: LoopThread | None = None
-    stream_keeper: StreamKeeper | None = None
+    request_thread: RequestsPort | None = None
+    request_loop: LoopThread | None = None
+    stream_monitor: StreamMonitor | None = None
     leadership: Leadership | None = None
     essential_tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    supervisor: Supervisor | None = None
+    supervisor: TaskSupervisor | None = None
     guard: ChainGuard | None = None
     problems: list[str] = field(default_factory=list[str])
     signer_directory: SignerDirectory | None = None
@@ -69,7 +69,7 @@ class WorkerHealth:
         ended = [f"{task.get_name()} has ended" for task in self.essential_tasks if task.done()]
         failing = [] if self.supervisor is None else self.supervisor.failing
         stalls = [] if self.leadership is None else self.leadership.problems
-        blocked = [] if self.request_thread is None else self.request_thread.problems
+        blocked = [] if self.request_loop is None else self.request_loop.problems
         failing = [f"{name} fails after every restart" for name in failing]
         return [*ended, *failing, *stalls, *blocked]
 
@@ -78,10 +78,10 @@ class WorkerHealth:
         problems = list(self.problems)
         if self.guard is not None:
             problems += self.guard.problems
-        requests = None if self.request_server is None else self.request_server.connection
+        requests = None if self.request_thread is None else self.request_thread.connection
         if not all(each is not None and each.is_connected for each in (self.connection, requests)):
             problems.append("no connection to NATS")
-        service = None if self.request_server is None else self.request_server.service
+        service = None if self.request_thread is None else self.request_thread.service
         if service is None or not service.is_serving:
             problems.append("not serving")
         age_s = self.snapshots.head_age_s
@@ -89,8 +89,8 @@ class WorkerHealth:
             problems.append("no head of the chain was received yet")
         elif age_s > self.head_max_age_s:
             problems.append(f"the chain's head is {age_s:.0f} s old")
-        if self.stream_keeper is not None:
-            problems += self.stream_keeper.problems
+        if self.stream_monitor is not None:
+            problems += self.stream_monitor.problems
         not_stored = self.write_health.describe_problem(EVENTS.name, JOB_STORE.name, JOB_QUEUE.name)
         if not_stored is not None:
             problems.append(f"{not_stored}; {STORAGE_REMEDY}")

@@ -145,23 +145,25 @@ class JobCollector:
         """Collect the metrics once."""
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
-        due: dict[JobId, BlockNumber] = {}
-        due_first: dict[tuple[str, str], BlockNumber] = {}
+        due_blocks: dict[JobId, BlockNumber] = {}
+        earliest_due_blocks: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
             for entry in await self._store.open_jobs(identity):
                 job = entry.job
                 counts[identity, str(job.kind), str(job.state)] += 1
                 if job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
                     continue
-                place = (str(job.netuid), str(identity))
-                deadlines[place] = min(deadlines.get(place, job.deadline_block), job.deadline_block)
+                labels = (str(job.netuid), str(identity))
+                deadlines[labels] = min(
+                    deadlines.get(labels, job.deadline_block), job.deadline_block
+                )
                 if (block := self._due_block(job)) is not None:
-                    due[job.job_id] = block
-                    due_first[place] = min(due_first.get(place, block), block)
+                    due_blocks[job.job_id] = block
+                    earliest_due_blocks[labels] = min(earliest_due_blocks.get(labels, block), block)
         self._counts = dict(counts)
         self._deadline_blocks = deadlines
-        self._due_blocks = due
-        self._earliest_due_blocks = due_first
+        self._due_blocks = due_blocks
+        self._earliest_due_blocks = earliest_due_blocks
 
     def _due_block(self, job: Job) -> BlockNumber | None:
         """Return the first block in which the job could have been included, if it is known.

@@ -12,9 +12,9 @@ from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.tasks import cancel_and_wait, run_until_stopped
-from pylon.common.variables import check_variables
+from pylon.common.variable_checks import check_variables
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon.jetstream.write_health import WriteHealth
@@ -35,11 +35,11 @@ from pylon.worker.loop_thread import LoopThread
 from pylon.worker.memory import wait_for_memory_limit
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.probes import serve_health
-from pylon.worker.publishing import Publishing
+from pylon.worker.publishing import PublishingParts
 from pylon.worker.request_thread import RequestThread
 from pylon.worker.settings import WorkerSettings
 from pylon.worker.signing import JOBS_PART, SigningParts
-from pylon.worker.snapshot_keeper import SnapshotKeeper
+from pylon.worker.snapshot_updater import SnapshotUpdater
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
@@ -111,7 +111,7 @@ class Worker:
             head_max_age_s=READY_MAX_LAG_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_MAX_LAG_BLOCKS,
         )
-        self._supervisor = self._health.supervisor = Supervisor(_is_fatal)
+        self._supervisor = self._health.supervisor = TaskSupervisor(_is_fatal)
         self.metrics.watch_parts(self._supervisor)
         self._signer_directory = SignerDirectory(
             settings.identity_settings, settings.signer_grace_seconds
@@ -187,13 +187,15 @@ class Worker:
         await SignerEvents(connection).subscribe(self._signer_directory.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signer_directory.observe(identity, wire.encode(announcement))
-        keeper = SnapshotKeeper(self._settings, self.snapshots, self.guard, self._last_published)
+        snapshot_updater = SnapshotUpdater(
+            self._settings, self.snapshots, self.guard, self._last_published
+        )
         parts: dict[str, PartRunner] = {
-            "snapshots": lambda: keeper.run(connection),
+            "snapshots": lambda: snapshot_updater.run(connection),
             "heads": self._head_tracker.run,
         }
         if binder is not None:
-            publishing = Publishing(
+            publishing = PublishingParts(
                 self._settings,
                 self.chain,
                 self._head_tracker,
@@ -206,7 +208,7 @@ class Worker:
             )
             self.metrics.watch_published(self._last_published)
             parts["binding to the chain"] = binder.run
-            self._health.stream_keeper = publishing.streams
+            self._health.stream_monitor = publishing.streams
             self._health.leadership = publishing.leadership
             parts |= publishing.parts
         signing: SigningParts | None = None
@@ -224,9 +226,9 @@ class Worker:
                 self._write_health,
             )
             parts |= signing.parts
-        main = asyncio.get_running_loop()
+        main_loop = asyncio.get_running_loop()
         memory_limit_mib = self._settings.worker_memory_limit_mib
-        server = self._health.request_server = RequestThread(
+        request_thread = self._health.request_thread = RequestThread(
             self._settings,
             self.snapshots,
             self._signer_directory,
@@ -235,32 +237,34 @@ class Worker:
             self.guard,
             self._write_health,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
-            on_job=lambda job: main.call_soon_threadsafe(job_metrics.observe, job),
+            on_job=lambda job: main_loop.call_soon_threadsafe(job_metrics.observe, job),
         )
-        async with LoopThread(REQUESTS_PART) as thread:
-            self._health.request_thread = thread
-            self._forward_head = lambda head: thread.call_soon(server.observe_head, head)
-            parts[REQUESTS_PART] = lambda: thread.run(
-                server.run(lambda: main.call_soon_threadsafe(self._on_ready))
+        async with LoopThread(REQUESTS_PART) as loop_thread:
+            self._health.request_loop = loop_thread
+            self._forward_head = lambda head: loop_thread.call_soon(
+                request_thread.observe_head, head
+            )
+            parts[REQUESTS_PART] = lambda: loop_thread.run(
+                request_thread.run(lambda: main_loop.call_soon_threadsafe(self._on_ready))
             )
             tasks = {name: self._start_part(name, run) for name, run in parts.items()}
-            background = self._health.essential_tasks = set(tasks.values())
-            signs = {
+            part_tasks = self._health.essential_tasks = set(tasks.values())
+            stop_triggers = {
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(connection.closed.wait(), name="end of NATS"),
                 self._start_part("memory limit", lambda: wait_for_memory_limit(memory_limit_mib)),
             }
             try:
-                await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(part_tasks | stop_triggers, return_when=asyncio.FIRST_COMPLETED)
                 if connection.closed.is_set() and not stop.is_set():
                     raise WorkerError("NATS has ended the connection for good; the log says why")
-                for task in background:
+                for task in part_tasks:
                     if task.done():
                         task.result()
                 # Requests in progress may still need the chain and the snapshots.
                 if signing is not None:
                     signing.job_service.stop()
-                thread.call_soon(server.stop)
+                loop_thread.call_soon(request_thread.stop)
                 await asyncio.wait(
                     {tasks[REQUESTS_PART]}, timeout=2 * self._settings.drain_timeout_seconds
                 )
@@ -268,7 +272,7 @@ class Worker:
                     # Jobs that need more blocks are returned to the queue.
                     await asyncio.wait({tasks[JOBS_PART]}, timeout=JOBS_STOP_TIMEOUT_S)
             finally:
-                await cancel_and_wait(background | signs)
+                await cancel_and_wait(part_tasks | stop_triggers)
 
     def _on_ready(self) -> None:
         self.ready.set()

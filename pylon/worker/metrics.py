@@ -9,10 +9,10 @@ from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.common.process_metrics import ProcessMetrics, Values
 from pylon.common.read_cache import ReadCache
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.jetstream.write_health import WriteHealth
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon.worker.role import WorkerRole
 from pylon_client.contract.types import IdentityName
 
@@ -200,7 +200,7 @@ class WorkerMetrics(ProcessMetrics):
             labels=("part",),
         )
 
-    def watch_parts(self, supervisor: Supervisor) -> None:
+    def watch_parts(self, supervisor: TaskSupervisor) -> None:
         """Expose the restarts of the worker's parts."""
         self._part_restarts.read = lambda: {
             (part,): count for part, count in supervisor.restarts.items()
@@ -234,7 +234,7 @@ class WorkerMetrics(ProcessMetrics):
         self._cache_misses.read = lambda: {(): cache.misses}
         self._cache_bytes.read = lambda: {(): cache.size_bytes}
 
-    def watch_service(self, service: RequestService) -> None:
+    def watch_service(self, service: RequestServer) -> None:
         """Expose the requests over NATS."""
 
         def by_endpoint(of: Callable[[int, int, int], float]) -> Callable[[], Values]:

@@ -21,7 +21,7 @@ from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
-from pylon.jetstream.stream_keeper import StreamKeeper
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.write_health import WriteHealth
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
@@ -37,7 +37,7 @@ CACHE_BYTES: Final = 4 * 2**20
 
 
 @dataclass
-class Publishing:
+class PublishingParts:
     """Publishes every block while this worker is the leader.
 
     Attributes:
@@ -66,7 +66,7 @@ class Publishing:
         """Create the parts; none of them runs yet."""
         self._progress = PublishProgress()
         self._event_log = EventLog(self.connection)
-        self.streams = StreamKeeper(self.connection, replicas=self.settings.nats_stream_replicas)
+        self.streams = StreamMonitor(self.connection, replicas=self.settings.nats_stream_replicas)
         self.leadership = Leadership(
             Leases(Bucket(self.connection, LEADERSHIP_BUCKET, self.write_health), LEADERSHIP_TTL_S),
             self.head_tracker,

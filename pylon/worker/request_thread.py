@@ -33,7 +33,7 @@ from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
 from pylon.reads.specs import WEIGHTS_STATUS_SPEC
-from pylon.rpc.request_server import ALL_REQUESTS, RequestService
+from pylon.rpc.request_server import ALL_REQUESTS, RequestServer
 from pylon.wallets.addresses import resolve_addresses
 from pylon.worker.backends import (
     WorkerError,
@@ -90,7 +90,7 @@ class RequestThread:
     on_connect: Callable[[NatsConnection], object]
     on_job: Callable[[Job], object]
     connection: NatsConnection | None = None
-    service: RequestService | None = None
+    service: RequestServer | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     _chain: RoutedChain | None = None
@@ -149,7 +149,7 @@ class RequestThread:
         chain: RoutedChain,
         writer: SubtensorWriter,
         absent: AbsentSignerHandlers,
-    ) -> RequestService:
+    ) -> RequestServer:
         settings = self.settings
         netuids = {name: of.netuid for name, of in settings.identity_settings.items()}
         role = settings.worker_role
@@ -169,7 +169,7 @@ class RequestThread:
                 settings.bittensor_wallet_path, settings.identity_settings, opened=self.addresses
             ),
         )
-        service = RequestService(
+        service = RequestServer(
             connection,
             identities=netuids,
             max_requests=settings.max_requests,
@@ -185,7 +185,7 @@ class RequestThread:
 
     def _register_jobs(
         self,
-        service: RequestService,
+        service: RequestServer,
         connection: NatsConnection,
         writer: SubtensorWriter,
         reads: ReadHandlers,

@@ -12,7 +12,7 @@ from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.environment_settings import json_list
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.worker.role import WorkerRole
-from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
+from pylon_client.contract.jobs import ENDED_JOBS_RETENTION_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
 
 
@@ -71,7 +71,7 @@ class WorkerSettings(DeploymentSettings):
     weights_unknown_hotkeys: UnknownHotkeyPolicy = UnknownHotkeyPolicy.DROP
     commitment_retry_attempts: int = Field(default=10, ge=1)
     commitment_retry_delay_seconds: float = Field(default=1.0, ge=0)
-    ended_jobs_kept_days: int = Field(default=ENDED_JOBS_KEPT_DAYS, ge=1)
+    ended_jobs_kept_days: int = Field(default=ENDED_JOBS_RETENTION_DAYS, ge=1)
     signer_grace_seconds: float = Field(default=120.0, ge=0)
     nats_stream_replicas: int = Field(default=1, ge=1, le=5)
     health_host: str = "127.0.0.1"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.subtensor_writer import SubtensorWriter
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.write_health import WriteHealth
@@ -45,7 +45,7 @@ class SigningParts:
     connection: NatsConnection
     hotkeys: OpenedHotkeys
     signer_directory: SignerDirectory
-    supervisor: Supervisor
+    supervisor: TaskSupervisor
     snapshots: Snapshots
     metrics: WorkerMetrics
     job_metrics: JobMetrics

@@ -14,7 +14,7 @@ from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.errors import PylonNotFound
 from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.neuron_client import (
-    TIMEOUT_S,
+    MINER_TIMEOUT_S,
     certificate_call,
     client_certificate,
     miner_url,
@@ -86,7 +86,7 @@ class AsyncPylonClient:
     async def get_neuron_client(
         self,
         neuron: Neuron,
-        timeout: float = TIMEOUT_S,  # noqa: ASYNC109 -- the published name; httpx keeps it
+        timeout: float = MINER_TIMEOUT_S,  # noqa: ASYNC109 -- the published name; httpx keeps it
         *,
         netuid: NetUid | None = None,
     ) -> AsyncGenerator["httpx.AsyncClient"]:

@@ -19,7 +19,7 @@ from pylon_client.errors import PylonClosed, PylonNotFound
 from pylon_client.events.job_updates import JobUpdateSubscription
 from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.neuron_client import (
-    TIMEOUT_S,
+    MINER_TIMEOUT_S,
     certificate_call,
     client_certificate,
     miner_url,
@@ -122,7 +122,7 @@ class PylonClient:
 
     @contextmanager
     def get_neuron_client(
-        self, neuron: Neuron, timeout: float = TIMEOUT_S, *, netuid: NetUid | None = None
+        self, neuron: Neuron, timeout: float = MINER_TIMEOUT_S, *, netuid: NetUid | None = None
     ) -> Generator["httpx.Client"]:
         """Yield an `httpx.Client` for a miner, which is closed after the block.
 

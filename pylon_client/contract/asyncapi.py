@@ -186,7 +186,7 @@ _VALUE_HEADERS: Final = {
             "Parts arrive in order, and the last one has all other headers."
         ),
     },
-    headers.KEPT_PARTS: {
+    headers.STORED_PARTS: {
         **_TEXT,
         "description": (
             "Of an event whose body is too large for one message: read it with the operation "

@@ -135,7 +135,7 @@ class Failure(BaseModel):
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
-class NewerFailure(Failure):
+class UnknownCodeFailure(Failure):
     """A failure of a newer service with an unknown code; it counts as INTERNAL.
 
     Attributes:

@@ -39,7 +39,7 @@ ACCEPT_PARTS: Final = "Pylon-Accept-Parts"
 """Of a request: the sender can join the parts of a reply too large for one message."""
 PART: Final = "Pylon-Part"
 """Of a part of a reply: its number and the number of parts, as `1/3`."""
-KEPT_PARTS: Final = "Pylon-Kept-Parts"
+STORED_PARTS: Final = "Pylon-Kept-Parts"
 """Of an event whose body is too large: the sequences in the stream that contain the body."""
 CANCEL_ID: Final = "Pylon-Cancel-Id"
 """Of a request: the id that its sender publishes on `subjects.cancellation_subject` to cancel it.

@@ -125,15 +125,17 @@ class EventSequence:
     async def _step(self, *, to_end: bool) -> bool:
         """Deliver the next event of the log, if any; return whether to continue."""
         after = self._last_delivered
-        found = await self._read_log(after)
-        if found is not None and after is not None and found.block.number <= after:
-            found = None
+        stored_event = await self._read_log(after)
+        if stored_event is not None and after is not None and stored_event.block.number <= after:
+            stored_event = None
         async with self._lock:
             if self._last_delivered != after:
                 return bool(self._out_of_order) or to_end  # delivered on arrival meanwhile
-            following = self._next_before_buffered(found) if self._out_of_order else found
+            following = (
+                self._next_before_buffered(stored_event) if self._out_of_order else stored_event
+            )
             if following is not None:
-                self._counts.replayed += following is found and after is not None
+                self._counts.replayed += following is stored_event and after is not None
                 await self._deliver_in_order(following)
             elif not self._out_of_order and not self._is_log_behind():
                 return False
@@ -144,7 +146,7 @@ class EventSequence:
         # some were dropped.
         is_live = (
             after is None
-            or following is not found
+            or following is not stored_event
             or following.block.number != self._last_delivered
         )
         return bool(self._out_of_order) or to_end or not is_live
@@ -159,24 +161,26 @@ class EventSequence:
         self._announced, self._incomplete_reads = BlockNumber(-1), 0
         return False
 
-    def _next_before_buffered(self, found: FeedEvent | None) -> FeedEvent | None:
+    def _next_before_buffered(self, stored_event: FeedEvent | None) -> FeedEvent | None:
         """Return the event to deliver before the buffered ones; None to read the log again.
 
         Args:
-            found: the first event of the log after the last delivered one, if any.
+            stored_event: the first event of the log after the last delivered one, if any.
         """
-        ahead = self._out_of_order[min(self._out_of_order)]
-        if found is not None and found.block.number < ahead.block.number:
-            return found
-        if found is None and self._incomplete_reads < INCOMPLETE_READS_MAX:
+        first_buffered = self._out_of_order[min(self._out_of_order)]
+        if stored_event is not None and stored_event.block.number < first_buffered.block.number:
+            return stored_event
+        if stored_event is None and self._incomplete_reads < INCOMPLETE_READS_MAX:
             self._incomplete_reads += 1
             return None
         first_lost = (
-            ahead.block.number if self._last_delivered is None else self._last_delivered + 1
+            first_buffered.block.number
+            if self._last_delivered is None
+            else self._last_delivered + 1
         )
-        is_lost = found is None or bool(found.lost)
-        lost = range(first_lost, ahead.block.number) if is_lost else NO_LOST_BLOCKS
-        return replace(ahead, lost=lost)
+        is_lost = stored_event is None or bool(stored_event.lost)
+        lost = range(first_lost, first_buffered.block.number) if is_lost else NO_LOST_BLOCKS
+        return replace(first_buffered, lost=lost)
 
     async def _read_log(self, after: BlockNumber | None) -> FeedEvent | None:
         clock_s = asyncio.get_running_loop().time
@@ -184,7 +188,7 @@ class EventSequence:
         backoff = Backoff(RETRY_INITIAL_DELAY_S, RETRY_MAX_DELAY_S)
         while True:
             try:
-                found = await self._event_log(self._subject, after)
+                stored_event = await self._event_log(self._subject, after)
             except FailureError as error:
                 if error.code is ErrorCode.FORBIDDEN:
                     raise  # retries would not help
@@ -192,7 +196,7 @@ class EventSequence:
                 logger.info("Cannot read stored events of %s; retrying: %s", self._subject, error)
             else:
                 raise_if_cancelled()
-                return found
+                return stored_event
             raise_if_cancelled()
             if self._out_of_order and clock_s() - began_s > GIVE_UP_AFTER_S:
                 self._incomplete_reads = INCOMPLETE_READS_MAX

@@ -113,7 +113,7 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
         lost_blocks = _parse_number(headers.get(wire_headers.LOST_BLOCKS, "0"))
         genesis = headers.get(wire_headers.GENESIS, "")
-        kept_parts = tuple(map(_parse_number, headers.get(wire_headers.KEPT_PARTS, "").split()))
+        kept_parts = tuple(map(_parse_number, headers.get(wire_headers.STORED_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
     if lost_blocks > number or not all(map(_HASH.fullmatch, (block_hash, genesis or block_hash))):

@@ -54,14 +54,16 @@ async def translate_http_errors(timeouts: PylonTimeout, address: str) -> AsyncGe
         async with asyncio.timeout(timeouts.total_s):
             yield
     except (httpx.TimeoutException, TimeoutError) as error:
-        reason = next(
+        timeout_reason = next(
             (why for kind, why in _TIMEOUTS if isinstance(error, kind)), TimeoutReason.READ
         )
-        limit_s: float = getattr(timeouts, reason)
-        raise PylonTimeoutException(reason, limit_s, address=address) from error
+        limit_s: float = getattr(timeouts, timeout_reason)
+        raise PylonTimeoutException(timeout_reason, limit_s, address=address) from error
     except httpx.HTTPError as error:
-        reason = network_error_reason(error) or str(error) or type(error).__name__
-        raise PylonRequestException(f"Pylon cannot be reached at {address}: {reason}") from error
+        timeout_reason = network_error_reason(error) or str(error) or type(error).__name__
+        raise PylonRequestException(
+            f"Pylon cannot be reached at {address}: {timeout_reason}"
+        ) from error
 
 
 def exception_from_response(response: httpx.Response) -> BasePylonException:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError, NewerFailure
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError, UnknownCodeFailure
 
 _OBJECT: Final = TypeAdapter(dict[str, Any])
 _DEFAULT_STATUS: Final = 500
@@ -42,6 +42,6 @@ def _failure(reply: Reply) -> Failure:
             "newer_code": body.get("code"),
             "newer_status": reply.headers.get(wire_headers.SERVICE_ERROR_CODE, _DEFAULT_STATUS),
         }
-        return NewerFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **unknown})
+        return UnknownCodeFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **unknown})
     detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."
     return FailureError(ErrorCode.INTERNAL, detail).failure

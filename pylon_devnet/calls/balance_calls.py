@@ -60,8 +60,8 @@ def _move(
     if source != destination:
         set_free_balance(draft, source, left)
         set_free_balance(draft, destination, received)
-    told = {"from": source, "to": destination, "amount": amount_rao}
-    dispatch.emit("Balances", "Transfer", told)
+    event = {"from": source, "to": destination, "amount": amount_rao}
+    dispatch.emit("Balances", "Transfer", event)
 
 
 def address_of(destination: Any) -> str:

@@ -38,19 +38,19 @@ def _set_commitment(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft.put(_PALLET, "LastCommitment", netuid, who, draft.number)
     if RESET_BONDS_FLAG in kinds:
         draft.put(_PALLET, "LastBondsReset", netuid, who, draft.number)
-    sealed = [field for field in fields if field.kind == TIMELOCK_ENCRYPTED]
+    timelocked = [field for field in fields if field.kind == TIMELOCK_ENCRYPTED]
     indexed = [tuple(entry) for entry in draft.get(_PALLET, "TimelockedIndex")]
-    mark = (netuid, who)
-    if sealed and mark not in indexed:
-        draft.put(_PALLET, "TimelockedIndex", [*indexed, mark])
-    elif not sealed and mark in indexed:
-        draft.put(_PALLET, "TimelockedIndex", [one for one in indexed if one != mark])
-    told = {"netuid": netuid, "who": who}
-    if sealed:
-        rounds = {"reveal_round": sealed[0].reveal_round}
-        dispatch.emit(_PALLET, "TimelockCommitment", {**told, **rounds})
+    index_entry = (netuid, who)
+    if timelocked and index_entry not in indexed:
+        draft.put(_PALLET, "TimelockedIndex", [*indexed, index_entry])
+    elif not timelocked and index_entry in indexed:
+        draft.put(_PALLET, "TimelockedIndex", [one for one in indexed if one != index_entry])
+    event = {"netuid": netuid, "who": who}
+    if timelocked:
+        rounds = {"reveal_round": timelocked[0].reveal_round}
+        dispatch.emit(_PALLET, "TimelockCommitment", {**event, **rounds})
     else:
-        dispatch.emit(_PALLET, "Commitment", told)
+        dispatch.emit(_PALLET, "Commitment", event)
 
 
 HANDLERS: dict[str, CallHandler] = {"Commitments.set_commitment": _set_commitment}

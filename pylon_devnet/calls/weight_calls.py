@@ -175,24 +175,24 @@ def _commit_timelocked(dispatch: DispatchContext, call: DecodedCall) -> None:
     ensure(size <= MAX_COMMIT_BYTES, "CommitPayloadTooLarge")
     uid = _ensure_registered(draft, netuid, who)
     ensure(rate_limit_allows(draft, index, netuid, uid, draft.number), "CommittingWeightsTooFast")
-    where = (index, epoch_index(draft, netuid))
-    pending = value(draft, "TimelockedWeightCommits", *where)
-    mine = sum(1 for one in pending if one[0] == who)
-    ensure(mine < MAX_UNREVEALED_COMMITS, "TooManyUnrevealedCommits")
+    storage_params = (index, epoch_index(draft, netuid))
+    pending = value(draft, "TimelockedWeightCommits", *storage_params)
+    own_commits = sum(1 for one in pending if one[0] == who)
+    ensure(own_commits < MAX_UNREVEALED_COMMITS, "TooManyUnrevealedCommits")
     entry = (
         public_key(who)
         + draft.number.to_bytes(8, "little")
         + commit
         + reveal_round.to_bytes(8, "little")
     )
-    before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *where) or b"\x00"
-    count, behind = decode_compact(before, 0)
+    before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *storage_params) or b"\x00"
+    count, count_end = decode_compact(before, 0)
     # The ciphertext is stored as signed: decoding and encoding would not restore its bytes.
     draft.put_raw(
         SUBTENSOR,
         "TimelockedWeightCommits",
-        where,
-        encode_compact(count + 1) + before[behind:] + entry,
+        storage_params,
+        encode_compact(count + 1) + before[count_end:] + entry,
     )
     _set_last_update(draft, index, netuid, uid)
     digest = "0x" + blake2b_256(commit[offset:]).hex()

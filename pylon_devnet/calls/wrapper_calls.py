@@ -14,8 +14,8 @@ def _batch(dispatch: DispatchContext, call: DecodedCall) -> None:
         try:
             dispatch.dispatch_call(dispatch, inner, dispatch.signer)
         except DispatchError as error:
-            told = {"index": index, "error": dispatch.encode_error(error)}
-            dispatch.emit("Utility", "BatchInterrupted", told)
+            event = {"index": index, "error": dispatch.encode_error(error)}
+            dispatch.emit("Utility", "BatchInterrupted", event)
             return
         dispatch.emit("Utility", "ItemCompleted")
     dispatch.emit("Utility", "BatchCompleted")

@@ -19,7 +19,7 @@ from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import ProvisionError, storage_usage, stream_differences
-from pylon.jetstream.stream_keeper import StreamKeeper
+from pylon.jetstream.stream_monitor import StreamMonitor
 from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
@@ -191,7 +191,7 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
     consumer = Consumer(
         connection, JOB_QUEUE, name="lane", subject=str(LANE), handler=work, on_idle=idle
     )
-    keeper = StreamKeeper(connection, replicas=1)
+    keeper = StreamMonitor(connection, replicas=1)
     keeping = asyncio.create_task(keeper.run())
     running = asyncio.create_task(consumer.run())
     await eventually(lambda: len(set(done)) == 20 or running.done() or keeping.done())

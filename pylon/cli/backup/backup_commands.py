@@ -49,14 +49,14 @@ def backup(
             raise BackupError(_no_state_error(state))  # noqa: TRY301 -- handled like all other errors
         if file == STDIO:
             buffer = io.BytesIO()
-            what = asyncio.run(make_backup(settings, state, buffer, _echo))
+            description = asyncio.run(make_backup(settings, state, buffer, _echo))
             sys.stdout.buffer.write(buffer.getvalue())
         else:
             with create_private_file(Path(file)) as opened:
-                what = asyncio.run(make_backup(settings, state, opened, _echo))
+                description = asyncio.run(make_backup(settings, state, opened, _echo))
     except BackupError as error:
         raise _fail("backup", error) from None
-    _echo(f"Wrote {file}: {what}")
+    _echo(f"Wrote {file}: {description}")
 
 
 def restore(
@@ -85,20 +85,20 @@ def restore(
 
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if file == STDIO else Path(file)
-        found = BackupFile(source, file)
+        backup_file = BackupFile(source, file)
         settings, state, running_home = _find_deployment(home, devnet=devnet)
         if running_home is not None:
             raise BackupError(f"Pylon runs from {running_home}: stop it, then restore")  # noqa: TRY301 -- handled like all other errors
-        what = asyncio.run(
+        description = asyncio.run(
             backup_run.restore(
-                *(settings, state, found, _echo),
+                *(settings, state, backup_file, _echo),
                 replace=replace,
                 check_chain=not (no_chain_check or devnet),
             )
         )
     except BackupError as error:
         raise _fail("restore", error) from None
-    _echo(f"Restored {what}")
+    _echo(f"Restored {description}")
 
 
 def _no_state_error(folder: Path) -> str:

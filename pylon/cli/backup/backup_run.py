@@ -106,10 +106,11 @@ async def _require_empty(copy: JobStoreCopy, genesis: str | None) -> None:
     remedy = "add --replace to remove them first, or restore elsewhere"
     if not await copy.is_empty():
         raise BackupError(f"there are jobs already: {remedy}")
-    there = await copy.genesis()
-    if None not in {genesis, there} and genesis != there:
+    state_genesis = await copy.genesis()
+    if None not in {genesis, state_genesis} and genesis != state_genesis:
         raise BackupError(
-            f"the state is of the chain with genesis {there}, the backup of {genesis}: {remedy}"
+            f"the state is of the chain with genesis {state_genesis}, "
+            f"the backup of {genesis}: {remedy}"
         )
 
 
@@ -121,7 +122,7 @@ async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
     except ValueError as error:
         raise BackupError(f"{error}: {remedy}") from None
     try:
-        found = await read_genesis_hash(chain, settings.chain_timeout_seconds)
+        node_genesis = await read_genesis_hash(chain, settings.chain_timeout_seconds)
     except FailureError as error:
         raise BackupError(
             f"{chain.endpoint_label} does not return its genesis: "
@@ -129,8 +130,8 @@ async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
         ) from None
     finally:
         await chain.close()
-    if found != genesis:
+    if node_genesis != genesis:
         raise BackupError(
             f"the backup is of the chain with genesis {genesis}, {chain.endpoint_label} of "
-            f"{found}: correct PYLON_BITTENSOR_NETWORK, or restore another backup"
+            f"{node_genesis}: correct PYLON_BITTENSOR_NETWORK, or restore another backup"
         )

@@ -13,7 +13,7 @@ from pylon.jetstream.provision import stream_differences
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.nats_server.worker_user import worker_connection_options
-from pylon.worker.binding.adoption import find_mismatch
+from pylon.worker.binding.legacy_state_check import find_mismatch
 from pylon.worker.binding.remedy import mismatch_remedy
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError

@@ -8,7 +8,7 @@ from pylon.cli.check.disk_check import check_disk
 from pylon.cli.check.findings import Finding, Level, failure, ok, warning
 from pylon.cli.check.nats_check import check_nats, check_signers
 from pylon.cli.up.up_options import UpSettings
-from pylon.common.variables import ineffective_variables, unknown_variables
+from pylon.common.variable_checks import ineffective_variables, unknown_variables
 from pylon.worker.settings import WorkerSettings
 
 

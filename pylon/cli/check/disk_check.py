@@ -36,14 +36,14 @@ def check_disk(nats_urls: list[str], home: Path) -> Finding:
     )
 
 
-def _free_space(folder: Path, what: str) -> Finding:
+def _free_space(folder: Path, contents: str) -> Finding:
     folder = folder.absolute()
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    existing_folder = next(each for each in (folder, *folder.parents) if each.exists())
     try:
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(existing_folder).free
     except OSError as error:
         return failure("disk", f"{folder} cannot be read ({error.strerror})", "correct PYLON_HOME")
-    text = f"{free / 2**30:.1f} GiB free in {folder}, {what}"
+    text = f"{free / 2**30:.1f} GiB free in {folder}, {contents}"
     if free < FREE_MIN_BYTES:
         return failure("disk", text, "make room on its disk")
     return ok("disk", text)

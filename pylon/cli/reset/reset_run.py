@@ -12,7 +12,7 @@ from pylon.cli.backup.state_access import connect_to_deployment, running_signers
 from pylon.cli.reset.reset_state import DeploymentState, has_publisher, read_state
 from pylon.common.folder_lock import FolderLock
 from pylon.jetstream.provision import ProvisionError, provision_streams, recreate_stream
-from pylon.worker.binding.adoption import UNKNOWN_NETWORK
+from pylon.worker.binding.legacy_state_check import UNKNOWN_NETWORK
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
@@ -63,13 +63,13 @@ class StateReset:
                 f"there is no state in {home}: name its folder with --home, or set "
                 "PYLON_NATS_URL for the state in another NATS"
             )
-        found: list[str] = []
+        found_chains: list[str] = []
         for folder in states:
             state = await self._read_state(folder)
-            found.append(str(state.chain))
+            found_chains.append(str(state.chain))
             if state.chain.network == self.network:
                 return self._move(home, folder, state)
-        raise self._wrong_network(found, str(home))
+        raise self._wrong_network(found_chains, str(home))
 
     async def set_aside_nats(self, folder: Path) -> str:
         """Write the jobs in the configured NATS to a file in a folder, and empty the streams.
@@ -97,14 +97,14 @@ class StateReset:
                 if await running_signers(connection):
                     raise ResetError(_WORKERS_RUNNING)
                 with create_private_file(file) as opened:
-                    what = await make_backup(self.settings, None, opened, lambda _: None)
+                    description = await make_backup(self.settings, None, opened, lambda _: None)
                 for plan in STREAMS:
                     await recreate_stream(connection, plan)
         except (BackupError, ProvisionError) as error:
             raise ResetError(str(error)) from None
         except FailureError as error:
             raise ResetError(error.failure.detail) from None
-        return f"Wrote {file}: {what}. `pylon restore {file}` brings the jobs back"
+        return f"Wrote {file}: {description}. `pylon restore {file}` brings the jobs back"
 
     async def _read_state(self, folder: Path) -> DeploymentState:
         with _LockedFolder(folder):
@@ -123,9 +123,9 @@ class StateReset:
         target = other_folder / _NATS / _JETSTREAM
         # The next start would remove state without its simulated chain.
         chain = [folder / DEVNET_CHAIN] if (folder / DEVNET_CHAIN).is_dir() else []
-        what = "It and the simulated chain are" if chain else "It is"
+        subject = "It and the simulated chain are" if chain else "It is"
         self.confirm(
-            f"{folder} holds the state of {state.chain}, with {state.jobs_text}. {what} "
+            f"{folder} holds the state of {state.chain}, with {state.jobs_text}. {subject} "
             f"moved to {other_home}; none of its jobs is carried out from there."
         )
         try:
@@ -139,10 +139,10 @@ class StateReset:
         devnet = "" if folder == home else "--devnet "
         return f"`pylon up {devnet}--home {other_home}` runs with that state again"
 
-    def _wrong_network(self, found: list[str], where: str) -> ResetError:
+    def _wrong_network(self, found_chains: list[str], where: str) -> ResetError:
         return ResetError(
-            f"{where} holds the state of {' and of '.join(found)}, and not of {self.network}: name "
-            f"that network ({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
+            f"{where} holds the state of {' and of '.join(found_chains)}, "
+            f"and not of {self.network}: name that network ({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
         )
 
 

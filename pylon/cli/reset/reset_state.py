@@ -11,7 +11,7 @@ from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon.jobs.stored_job import UnreadableEntryError
-from pylon.worker.binding.adoption import UNKNOWN_NETWORK
+from pylon.worker.binding.legacy_state_check import UNKNOWN_NETWORK
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
 from pylon_client.nats.nats_connection import NatsConnection

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pylon.common.backoff import Backoff
 from pylon.common.processes import die_with_parent, terminate_process
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 INITIAL_RESTART_DELAY_S = 1.0
 """Delay before the first restart, in seconds.
@@ -71,7 +71,7 @@ class ChildProcess:
             if time.monotonic() - started_at_s >= RESTART_DELAY_RESET_S:
                 backoff.reset()
             delay_s = backoff.next_delay_s()
-            log.warning("%s ended with code %s; restarting in %g s", self.name, code, delay_s)
+            logger.warning("%s ended with code %s; restarting in %g s", self.name, code, delay_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
@@ -83,4 +83,4 @@ class ChildProcess:
         if process is None or process.returncode is not None:
             return
         if not await terminate_process(process, timeout_s):
-            log.warning("%s did not stop within %g s and was killed", self.name, timeout_s)
+            logger.warning("%s did not stop within %g s and was killed", self.name, timeout_s)

@@ -48,21 +48,21 @@ def supervisor_environment(overrides: Mapping[str, str]) -> dict[str, str]:
     Raises:
         SettingsError: `.env` cannot be read.
     """
-    decided = {
+    overridden = {
         name.upper() for name in (*overrides, *(f"{name}{FILE_SUFFIX}" for name in overrides))
     }
-    given = {name.upper() for name in os.environ}
-    of_file = {
+    environment_names = {name.upper() for name in os.environ}
+    from_env_file = {
         name: text
         for name, text in read_env_file().items()
-        if text is not None and not _secret_variables(name) & given
+        if text is not None and not _secret_variables(name) & environment_names
     }
-    kept = {
+    not_overridden = {
         name: text
-        for name, text in {**of_file, **os.environ}.items()
-        if name.upper() not in decided
+        for name, text in {**from_env_file, **os.environ}.items()
+        if name.upper() not in overridden
     }
-    return kept | dict(overrides) | NO_ENV_FILE
+    return not_overridden | dict(overrides) | NO_ENV_FILE
 
 
 def _secret_variables(name: str) -> set[str]:

@@ -13,7 +13,7 @@ from pylon.common.folder_access import require_access, require_path_access
 from pylon.common.folder_lock import LOCK_FILE, FolderLock
 from pylon_devnet import state_folder
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RUNTIME_CACHE = "runtime-cache"
 HOME_ENTRIES = (
@@ -63,7 +63,7 @@ def is_new_chain(options: UpOptions) -> bool:
     if options.devnet_port is None or options.chain_folder.exists():
         return False
     if (options.state_folder / "nats").exists():
-        log.warning(
+        logger.warning(
             "%s does not exist: removing its events and jobs",
             options.chain_folder,
         )

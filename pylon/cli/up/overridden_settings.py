@@ -10,7 +10,7 @@ from pylon.common.environment_settings import PREFIX
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.worker.binding.remedy import HOME_VARIABLE
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _NOT_REPORTED: Final = frozenset(
     {HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH", "BITTENSOR_RUNTIME_CACHE_DIR"}
@@ -55,6 +55,6 @@ def warn_of_overridden(names: Iterable[str], command: str) -> None:
         f"{name} (option {_OPTIONS[name]})" if name in _OPTIONS else name for name in names
     )
     if shown:
-        log.warning(
+        logger.warning(
             "`%s` overrides these settings; their values have no effect: %s", command, shown
         )

@@ -16,7 +16,7 @@ from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FIRST_REPORT_S: Final = 2.0
 """Delay before the first report of a missing component, in seconds; it doubles each time."""
@@ -66,13 +66,13 @@ async def wait_until_ready(
         while missing := await _find_missing(options, settings, connection):
             if missing.is_chain and not processes_ready.is_set():
                 processes_ready.set()
-                log.warning(
+                logger.warning(
                     "No response from %s; %s serves only requests that do not need the chain",
                     missing.name,
                     options.rest_url,
                 )
             if reports.is_due(asyncio.get_running_loop().time()):
-                log.info("Waiting for %s", missing.name)
+                logger.info("Waiting for %s", missing.name)
             await asyncio.sleep(POLL_S)
     finally:
         await connection.close()

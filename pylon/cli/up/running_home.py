@@ -50,20 +50,20 @@ def write_runtime_env(
         if name.upper().startswith(PREFIX)
     }
     settings["PYLON_HOME"] = str(home.absolute())
-    kept = msgspec.json.encode(_RuntimeEnv(settings)).decode()
-    written = home / SETTINGS_FILE
-    header = home / HEADER_FILE
-    write_private(written, kept)
+    content = msgspec.json.encode(_RuntimeEnv(settings)).decode()
+    settings_file = home / SETTINGS_FILE
+    header_file = home / HEADER_FILE
+    write_private(settings_file, content)
     if open_access_token:
-        write_private(header, f"Authorization: Bearer {open_access_token}\n")
+        write_private(header_file, f"Authorization: Bearer {open_access_token}\n")
     try:
         # The lock ends with this process; other commands check it.
-        with written.open("rb") as file:
+        with settings_file.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
     finally:
-        written.unlink(missing_ok=True)
-        header.unlink(missing_ok=True)
+        settings_file.unlink(missing_ok=True)
+        header_file.unlink(missing_ok=True)
 
 
 def find_deployment(home: Path | None = None) -> Path | None:
@@ -78,16 +78,16 @@ def find_deployment(home: Path | None = None) -> Path | None:
     Raises:
         UpError: no Pylon runs from the given home, or no deployment is named.
     """
-    found = load_runtime_env(home)
-    if found is None and not _environment_names_deployment():
+    running_home = load_runtime_env(home)
+    if running_home is None and not _environment_names_deployment():
         file = env_file()
-        asked = "the environment" if file is None else f"the environment and {file.absolute()}"
+        sources = "the environment" if file is None else f"the environment and {file.absolute()}"
         raise UpError(
-            f"no Pylon runs from {UpSettings().home.absolute()}, and {asked} have no settings of "
+            f"no Pylon runs from {UpSettings().home.absolute()}, and {sources} have no settings of "
             "one: add --home with the home of `pylon up`, or go to the folder in which it was "
             "started"
         )
-    return found
+    return running_home
 
 
 def load_runtime_env(home: Path | None = None) -> Path | None:

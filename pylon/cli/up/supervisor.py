@@ -38,12 +38,12 @@ from pylon.cli.up.socket_folder import socket_folder
 from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.redaction import REDACTOR, collect_secrets
-from pylon.common.variables import check_variables
+from pylon.common.variable_checks import check_variables
 from pylon.nats_server.embedded_server import EmbeddedNats
 from pylon.worker.binding.remedy import HOME_VARIABLE
 from pylon.worker.settings import WorkerSettings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2
 STOP_TIMEOUT_S = 8.0
@@ -61,7 +61,7 @@ def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
         options: options of the command line.
         sockets: folder of Unix sockets.
     """
-    own = {
+    overrides = {
         "PYLON_NATS_URL": options.nats_url,
         # Settings for other NATS servers than the embedded one.
         "PYLON_NATS_CA_FILE": "",
@@ -83,8 +83,10 @@ def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
     }
     if options.devnet_url is not None:
         wallets = devnet_identities.wallets_folder(options.home)
-        own |= devnet_identities.devnet_settings(options.devnet_url, wallets, options.block_time_s)
-    return own
+        overrides |= devnet_identities.devnet_settings(
+            options.devnet_url, wallets, options.block_time_s
+        )
+    return overrides
 
 
 def _load_settings(env: dict[str, str]) -> WorkerSettings:
@@ -168,9 +170,9 @@ async def run(options: UpOptions) -> None:
             "(PYLON_HOME)"
         )
     with socket_folder() as sockets:
-        own = _overrides(options, sockets)
-        replaced = overridden_variables(own)
-        env = supervisor_environment(own)
+        overrides = _overrides(options, sockets)
+        overridden = overridden_variables(overrides)
+        env = supervisor_environment(overrides)
         settings = _load_settings(env)
         REDACTOR.add_secrets(collect_secrets(settings))
         require_free_ports(options)
@@ -178,21 +180,21 @@ async def run(options: UpOptions) -> None:
             _warn_of_exposed_nats(options, settings)
         with lock_home(options):
             command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
-            warn_of_overridden(replaced, command)
+            warn_of_overridden(overridden, command)
             await _run_processes(options, env, settings, stop)
 
 
 def _warn_of_exposed_nats(options: UpOptions, settings: WorkerSettings) -> None:
-    log.warning(
+    logger.warning(
         "NATS listens on %s for other machines, without TLS: use it only in a trusted network",
         options.nats_host,
     )
     if options.devnet_url is not None:
-        log.warning(
+        logger.warning(
             "Every machine that can connect to NATS can act as any identity: tokens are public"
         )
     elif not settings.open_access_token.get_secret_value():
-        log.warning(
+        logger.warning(
             "Every machine that can connect to NATS can read the chain without a password: set "
             "PYLON_OPEN_ACCESS_TOKEN unless that is intended"
         )

@@ -13,7 +13,7 @@ from pylon.events.job_event_listener import subscribe_identity_jobs
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.job_store import JobStore
 from pylon.nats_server.worker_user import worker_connection_options
-from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
+from pylon_client.contract.jobs import ENDED_JOBS_RETENTION_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import ListJobs
@@ -63,13 +63,13 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
     """
     connection = await connect(worker_connection_options(settings, "pylon watch"))
     try:
-        shown = _JobTable()
+        table = _JobTable()
         with Screen(console, JOB_COLUMNS, "Jobs") as screen:
 
             def update(jobs: Iterable[Job]) -> None:
                 for job in jobs:
-                    if shown.add(job):
-                        screen.show(shown.rows, " ".join(filter(None, job_row(job))))
+                    if table.add(job):
+                        screen.show(table.rows, " ".join(filter(None, job_row(job))))
 
             for identity in settings.identities:
                 await subscribe_identity_jobs(connection, identity, lambda job: update([job]))
@@ -91,13 +91,11 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
     store = JobStore(
         OrderedBucket(connection, JOBS_BUCKET),
         ignore_change,
-        ended_retention_days=ENDED_JOBS_KEPT_DAYS,
+        ended_retention_days=ENDED_JOBS_RETENTION_DAYS,
     )
-    newest = ListJobs(limit=JOBS_SHOWN)
+    query = ListJobs(limit=JOBS_SHOWN)
     return [
-        stored.job
-        for identity in identities
-        for stored in (await store.page(identity, newest)).jobs
+        stored.job for identity in identities for stored in (await store.page(identity, query)).jobs
     ]
 
 
@@ -107,9 +105,9 @@ def job_row(job: Job) -> tuple[str, ...]:
     waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
     # In records of earlier versions, a job that succeeded may have the error of an earlier attempt.
     error = None if job.has_succeeded else job.last_error
-    why = "" if error is None else f"{error.code}: {error.detail}"
+    error_text = "" if error is None else f"{error.code}: {error.detail}"
     kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"
     return (
         *(job.job_id, f"{job.identity} on {job.netuid}", kind, str(job.state)),
-        *(since, str(job.attempts), waits_for, why),
+        *(since, str(job.attempts), waits_for, error_text),
     )

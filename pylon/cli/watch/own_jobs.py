@@ -47,20 +47,20 @@ async def list_jobs(
         FailureError: the request failed.
     """
     jobs: list[Job] = []
-    cut = False
+    has_more_jobs = False
     for identity in _selected_identities(settings, only_identity):
         async with _connection(settings, identity) as connection:
             found, has_more = await _fetch_jobs(connection, identity, limit)
             jobs.extend(found)
-            cut |= has_more
+            has_more_jobs |= has_more
     newest_first = sorted(jobs, key=lambda job: -job.created_at_ms)
     rows = [job_row(job) for job in newest_first]
     if as_json:
         listed = [job.model_dump(mode="json") for job in newest_first]
-        _print(console, json.dumps({"jobs": listed, "has_more": cut}, indent=2))
+        _print(console, json.dumps({"jobs": listed, "has_more": has_more_jobs}, indent=2))
     elif console.is_terminal:
         console.print(build_table("Jobs", JOB_COLUMNS, rows, console.width))
-        if cut:
+        if has_more_jobs:
             _print(console, f"There are older jobs: --limit {10 * limit} shows more.")
     else:
         for row in rows:
@@ -149,8 +149,8 @@ def _selected_identities(
     if only_identity is None and settings.identities:
         return settings.identities
     if only_identity is None or only_identity not in settings.identities:
-        whose = "any identity" if only_identity is None else f"an identity '{only_identity}'"
-        raise FailureError(ErrorCode.INVALID, f"PYLON_IDENTITIES does not have {whose}.")
+        missing = "any identity" if only_identity is None else f"an identity '{only_identity}'"
+        raise FailureError(ErrorCode.INVALID, f"PYLON_IDENTITIES does not have {missing}.")
     return [only_identity]
 
 

@@ -9,7 +9,7 @@ from pylon.chain.chain_identity import ChainIdentity
 from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.stored_job import UnreadableEntryError
-from pylon.worker.binding.adoption import UNKNOWN_NETWORK, BlockHashReader, find_mismatch
+from pylon.worker.binding.legacy_state_check import UNKNOWN_NETWORK, BlockHashReader, find_mismatch
 from pylon.worker.binding.remedy import mismatch_remedy, reset_command
 from pylon_client.contract.failures import FailureError
 from pylon_client.events.stored_events import EventLogReader

@@ -16,7 +16,7 @@ from pylon_client.contract.failures import (
     ErrorCode,
     FailureError,
     InvalidItem,
-    NewerFailure,
+    UnknownCodeFailure,
 )
 from pylon_client.contract.operations import Scope
 from pylon_client.v1 import (
@@ -218,7 +218,9 @@ async def test_a_failure_is_the_same_exception_over_both_transports(
 async def test_a_failure_of_a_newer_service_keeps_its_code(
     url: str, service: ScriptedService, status: int, kind: type[BasePylonException]
 ) -> None:
-    newer = NewerFailure(newer_code="NEW", newer_status=status, detail="Because.", retryable=True)
+    newer = UnknownCodeFailure(
+        newer_code="NEW", newer_status=status, detail="Because.", retryable=True
+    )
     service.failures = [FailureError.from_failure(newer) for _ in range(3)]
     async with asking("async", url, **TOKENS) as ask:
         with pytest.raises(BasePylonException) as caught:

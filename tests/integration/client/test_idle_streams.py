@@ -11,7 +11,7 @@ import pytest
 
 from pylon.nats_server.permissions import authorization_config
 from pylon.rpc.calls import CallResult, Handler, ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import wire
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -65,7 +65,7 @@ class QuietWorker:
             (operation.name for operation in operations), self.nothing
         )
         handlers[LATEST_BLOCK.name] = self.latest_block
-        service = RequestService(connection, handlers, identities={}, max_requests=10)
+        service = RequestServer(connection, handlers, identities={}, max_requests=10)
         await service.start()
         yield
         await service.drain(10)

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
@@ -35,12 +35,12 @@ asyncio.run(main())
 """
 
 
-async def serving(connect_as: ConnectAs, timeouts_s: list[float]) -> RequestService:
+async def serving(connect_as: ConnectAs, timeouts_s: list[float]) -> RequestServer:
     async def latest_block(call: ServiceCall) -> bytes:
         timeouts_s.append(call.timeout_s)
         return wire.encode(BLOCK)
 
-    service = RequestService(
+    service = RequestServer(
         await connect_as("worker"),
         {LATEST_BLOCK.name: latest_block},
         identities={},

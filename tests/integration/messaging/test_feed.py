@@ -8,7 +8,7 @@ import pytest
 from pylon.events.event_log import EventLog
 from pylon.events.replay import ReplayHandlers
 from pylon.jetstream.provision import provision_streams
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS
@@ -63,7 +63,7 @@ async def nothing_kept(_: str, after: BlockNumber | None = None) -> FeedEvent | 
 @asynccontextmanager
 async def replaying(worker: NatsConnection) -> AsyncGenerator[None]:
     """A worker that answers what it is asked of the stream."""
-    service = RequestService(worker, identities={}, max_requests=10)
+    service = RequestServer(worker, identities={}, max_requests=10)
     ReplayHandlers(EventLog(worker)).register(service)
     await service.start()
     yield

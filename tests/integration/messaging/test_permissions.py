@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from pylon.jetstream.provision import provision_streams
 from pylon.nats_server.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization_config
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import ALL_SIGNER_EVENTS
@@ -41,7 +41,7 @@ class Pylon:
 
     connect_as: ConnectAs
     worker: NatsConnection
-    service: RequestService
+    service: RequestServer
     first_sequence: int
     calls: list[ServiceCall] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ async def pylon(connect_as: ConnectAs) -> AsyncGenerator[Pylon]:
 
     identities = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = RequestService(worker, handlers, identities=identities, max_requests=10)
+    service = RequestServer(worker, handlers, identities=identities, max_requests=10)
     await service.start()
     yield Pylon(connect_as, worker, service, first.seq, calls)
     await service.drain(10)

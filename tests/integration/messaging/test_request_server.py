@@ -9,7 +9,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from pylon.rpc.calls import CallResult, ServiceCall
-from pylon.rpc.request_server import Handler, RequestService
+from pylon.rpc.request_server import Handler, RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -28,7 +28,7 @@ AT = "pylon.v1.open.1.neurons.at"
 BLOCK = "pylon.v1.open.chain.block.latest"
 REQUESTERS = 20
 
-Serve = Callable[[Handler], Awaitable[RequestService]]
+Serve = Callable[[Handler], Awaitable[RequestServer]]
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
 
     Of four places each of three callers has one, and one is shared.
     """
-    services: list[RequestService] = []
+    services: list[RequestServer] = []
 
-    async def start(handler: Handler) -> RequestService:
+    async def start(handler: Handler) -> RequestServer:
         services.append(await serving(await connect_as("worker"), handler, max_requests=5))
         return services[-1]
 
@@ -50,9 +50,9 @@ async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
 
 async def serving(
     connection: NatsConnection, handler: Handler, max_requests: int = 1000
-) -> RequestService:
+) -> RequestServer:
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = RequestService(connection, handlers, identities=IDENTITIES, max_requests=max_requests)
+    service = RequestServer(connection, handlers, identities=IDENTITIES, max_requests=max_requests)
     await service.start()
     return service
 
@@ -226,7 +226,7 @@ async def test_a_caller_that_names_no_deadline_gets_the_default_one(
         return b""
 
     worker = await connect_as("worker")
-    service = RequestService(
+    service = RequestServer(
         worker,
         {"neurons.latest": handler},
         identities=IDENTITIES,
@@ -303,7 +303,7 @@ async def test_waiting_requests_release_their_permits(serve: Serve, connect_as: 
 
     async def handler(call: ServiceCall) -> bytes:
         if call.operation != "block.latest":
-            with call.without_admission_slot():
+            with call.without_permit():
                 await go.wait()
         return b"done"
 
@@ -413,7 +413,7 @@ async def test_a_rolling_restart_of_two_workers_loses_no_request(connect_as: Con
         await asyncio.sleep(0.001)
         return b"done"
 
-    async def worker() -> tuple[NatsConnection, RequestService]:
+    async def worker() -> tuple[NatsConnection, RequestServer]:
         connection = await connect_as("worker")
         return connection, await serving(connection, handler)
 

@@ -15,7 +15,7 @@ from pylon.events.event_log import EventLog
 from pylon.events.replay import ReplayHandlers
 from pylon.jetstream.provision import provision_streams
 from pylon.nats_server.permissions import authorization_block, authorization_config, nats_users
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -76,7 +76,7 @@ async def worker(connect_as: ConnectAs) -> AsyncGenerator[NatsConnection]:
     connection = await connect_as("worker")
     await provision_streams(connection)
     await publish_block(connection, 1)
-    service = RequestService(connection, identities={}, max_requests=10)
+    service = RequestServer(connection, identities={}, max_requests=10)
     ReplayHandlers(EventLog(connection)).register(service)
     await service.start()
     yield connection

@@ -33,7 +33,7 @@ def health_of(thread: LoopThread | None = None) -> WorkerHealth:
         head_max_age_s=60,
         head_max_lag_blocks=5,
     )
-    health.request_thread = thread
+    health.request_loop = thread
     return health
 
 

@@ -67,7 +67,10 @@ class StreamCorpus:
             headers = header_block(
                 (wire_headers.BLOCK_NUMBER.encode(), b"%d" % random.randint(0, 1)),
                 (wire_headers.BLOCK_HASH.encode(), b"0x" + b"0" * 64),
-                (wire_headers.KEPT_PARTS.encode(), random.choice([b"", b"1 2 3", b"1", b"99999"])),
+                (
+                    wire_headers.STORED_PARTS.encode(),
+                    random.choice([b"", b"1 2 3", b"1", b"99999"]),
+                ),
             )
         return WireMessage(WORKER_USER, subject, reply, headers, body)
 

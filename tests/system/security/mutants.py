@@ -213,7 +213,7 @@ MUTANTS: Final = (
         (
             Edit(
                 CALL,
-                "if self.admission_slot is None\n",
+                "if self.permit is None\n",
                 "if True\n",
             ),
         ),

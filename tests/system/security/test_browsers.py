@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from bridge.sessions import COOKIE_NAME
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import wire
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid
@@ -66,7 +66,7 @@ async def browser(nats: Nats, tmp_path: Path) -> AsyncGenerator[Browser]:
                 browser.puts += call.operation == PUT_WEIGHTS.name
                 return wire.encode(WeightsScheduled(count=1, job_id=JobId("a" * 26)))
 
-            service = RequestService(
+            service = RequestServer(
                 await nats.connect(),
                 dict.fromkeys(OPERATIONS_BY_NAME, handler),
                 identities={IdentityName("alice"): NetUid(1)},

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.headers import CANCEL_ID
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
@@ -29,7 +29,7 @@ WAITS_S = 250.0
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def service(nats: Nats) -> AsyncGenerator[RequestService]:
+async def service(nats: Nats) -> AsyncGenerator[RequestServer]:
     """A worker whose chain does not answer."""
 
     async def handler(_: ServiceCall) -> bytes:
@@ -39,7 +39,7 @@ async def service(nats: Nats) -> AsyncGenerator[RequestService]:
     identities = {IdentityName("alice"): NetUid(1)}
     worker = await nats.connect()
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = RequestService(worker, handlers, identities=identities, max_requests=100)
+    service = RequestServer(worker, handlers, identities=identities, max_requests=100)
     await service.start()
     yield service
     await service.drain(0)
@@ -47,7 +47,7 @@ async def service(nats: Nats) -> AsyncGenerator[RequestService]:
 
 @pytest.mark.parametrize(("user", "subject"), [(None, OPEN), ("alice", OPEN), ("alice", ALICES)])
 async def test_a_cancelled_request_ends_its_work(
-    nats: Nats, service: RequestService, user: str | None, subject: str
+    nats: Nats, service: RequestServer, user: str | None, subject: str
 ) -> None:
     caller = await nats.connect(user=user)
     asked = [asyncio.create_task(caller.request(subject, timeout_s=WAITS_S)) for _ in range(5)]
@@ -61,7 +61,7 @@ async def test_a_cancelled_request_ends_its_work(
 
 
 async def test_a_cancellation_that_overtakes_its_request_ends_it(
-    nats: Nats, service: RequestService
+    nats: Nats, service: RequestServer
 ) -> None:
     alice = await nats.connect(user="alice")
     await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
@@ -74,7 +74,7 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
     assert service.in_progress == 0
 
 
-async def test_other_callers_cannot_cancel_a_request(nats: Nats, service: RequestService) -> None:
+async def test_other_callers_cannot_cancel_a_request(nats: Nats, service: RequestServer) -> None:
     alice, stranger = await nats.connect(user="alice"), await nats.connect(user=None)
     waiting = asyncio.create_task(alice.request(ALICES, timeout_s=WAITS_S))
     await eventually(lambda: service.in_progress == 1)
@@ -91,7 +91,7 @@ async def test_other_callers_cannot_cancel_a_request(nats: Nats, service: Reques
 
 
 async def test_a_closed_http_connection_ends_the_work(
-    nats: Nats, service: RequestService, tmp_path: Path
+    nats: Nats, service: RequestServer, tmp_path: Path
 ) -> None:
     async with (
         BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge,

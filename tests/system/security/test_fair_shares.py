@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.common.admission import MAX_PARKED
+from pylon.common.admission import MAX_WAITING_PER_CALLER
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobList, JobState
@@ -46,7 +46,7 @@ SETTINGS = {
     "PYLON_METRICS_TOKEN": METRICS_TOKEN,
     "PYLON_RECENT_OBJECTS_HARD_LIMIT_BLOCKS": "1000000",
 }
-COMMITMENTS = MAX_PARKED + 44
+COMMITMENTS = MAX_WAITING_PER_CALLER + 44
 PUTS = 240
 WAITS_S = 250.0
 """Timeout of the requests that wait, in seconds: close to the longest that a worker accepts."""
@@ -146,10 +146,13 @@ async def test_waiting_commitments_do_not_use_up_request_slots(served: Served) -
         for _ in range(COMMITMENTS)
     ]
     refused, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    await comes_true(lambda: has(served.waiting(), MAX_PARKED))
+    await comes_true(lambda: has(served.waiting(), MAX_WAITING_PER_CALLER))
     await everybody_is_answered(served, ["sn2", "sn12", "sn1"])
     refused, pending = await asyncio.wait(waiting, timeout=0)
-    assert (len(refused), len(pending)) == (COMMITMENTS - MAX_PARKED, MAX_PARKED)
+    assert (len(refused), len(pending)) == (
+        COMMITMENTS - MAX_WAITING_PER_CALLER,
+        MAX_WAITING_PER_CALLER,
+    )
     for one in refused:
         error = one.exception()
         assert isinstance(error, FailureError)
@@ -206,10 +209,12 @@ async def test_a_slow_chain_does_not_delay_requests_that_do_not_need_it(served: 
         )
         for number in range(COMMITMENTS)
     ]
-    await comes_true(lambda: has(served.waiting(), MAX_PARKED))
+    await comes_true(lambda: has(served.waiting(), MAX_WAITING_PER_CALLER))
     for _ in range(3):
         await everybody_is_answered(served, ["sn1", "sn2", "sn12"])
-        assert sum(not read.done() for read in reads) == MAX_PARKED, "it waited for the chain"
+        assert sum(not read.done() for read in reads) == MAX_WAITING_PER_CALLER, (
+            "it waited for the chain"
+        )
     await ended(reads)
 
 
@@ -222,7 +227,7 @@ async def test_slow_requests_leave_every_caller_its_share_of_slots(nats: Nats) -
 
     identities = {IdentityName("sn1"): NetUid(1), IdentityName("sn2"): NetUid(2)}
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = RequestService(await nats.connect(), handlers, identities=identities, max_requests=8)
+    service = RequestServer(await nats.connect(), handlers, identities=identities, max_requests=8)
     await service.start()
     stranger = await nats.connect(user=None)
     subject = str(OpenSubject(NetUid(1), RECENT_NEURONS.name))

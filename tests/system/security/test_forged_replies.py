@@ -17,7 +17,7 @@ from nats.nuid import BASE, DIGITS, NUID, PREFIX_LENGTH, TOTAL_LENGTH
 
 from pylon.nats_server.permissions import authorization_config
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS
@@ -250,7 +250,7 @@ def test_the_attacker_can_count() -> None:
 @asynccontextmanager
 async def slow_service(
     connection: NatsConnection, gate: asyncio.Event
-) -> AsyncGenerator[RequestService]:
+) -> AsyncGenerator[RequestServer]:
     """Answer one operation at once, and another when the gate is set."""
 
     async def at_once(_: ServiceCall) -> bytes:
@@ -261,7 +261,7 @@ async def slow_service(
         return b"right"
 
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, at_once) | {LATEST_NEURONS.name: slow}
-    service = RequestService(connection, handlers, identities={}, max_requests=SUFFIXES)
+    service = RequestServer(connection, handlers, identities={}, max_requests=SUFFIXES)
     await service.start()
     try:
         yield service

@@ -22,7 +22,7 @@ from pylon.jobs.job_store import JobStore
 from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.nats_server.permissions import authorization_config
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon.worker.job_metrics import JobCollector
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.jobs import Job, JobList, JobState
@@ -157,7 +157,7 @@ async def bridge(
     waits = JobWaiter(office.ledger, partial(subscribe_jobs, office.connection))
     desk = JobHandlers(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
     netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
-    service = RequestService(office.connection, identities=netuids, max_requests=100)
+    service = RequestServer(office.connection, identities=netuids, max_requests=100)
     desk.register(service)
     await service.start()
     environment = bridge_environment(grown.nats.url, SUBNETS)

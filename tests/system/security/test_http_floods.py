@@ -12,7 +12,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
@@ -55,7 +55,7 @@ async def worker(nats: Nats) -> AsyncGenerator[None]:
         return wire.encode(job)
 
     identities = {IdentityName(name): NetUid(netuid) for name, netuid in IDENTITIES.items()}
-    service = RequestService(
+    service = RequestServer(
         await nats.connect(),
         dict.fromkeys(OPERATIONS_BY_NAME, handler),
         identities=identities,

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import PENDING_MAX_REQUESTS, RequestService
+from pylon.rpc.request_server import PENDING_MAX_REQUESTS, RequestServer
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
@@ -79,7 +79,7 @@ async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_foll
 
     worker, caller = await nats.connect(), await nats.connect(user=None)
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = RequestService(worker, handlers, identities={}, max_requests=100)
+    service = RequestServer(worker, handlers, identities={}, max_requests=100)
     await service.start()
     subject = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
     async with RawNats(nats.urls[0], None, "", lambda *_: None) as attacker:

@@ -7,7 +7,7 @@ import pytest
 import bridge.connection
 from bridge.connection import BridgeConnection, bridge_connection_options
 from bridge.settings import BridgeSettings
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection
 from pylon_client.nats.nats_reply import Reply
@@ -174,7 +174,7 @@ async def test_a_link_that_fails_is_made_again() -> None:
         made.set()
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
 
-    supervisor = Supervisor(initial_delay_s=0.0)
+    supervisor = TaskSupervisor(initial_delay_s=0.0)
     link = BridgeConnection(OPTIONS, connect)
     keeping = asyncio.create_task(supervisor.supervise("connection to NATS", link.keep_connected))
     await made.wait()

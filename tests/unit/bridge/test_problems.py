@@ -6,7 +6,7 @@ from pylon_client.contract.failures import (
     ErrorCode,
     FailureError,
     InvalidItem,
-    NewerFailure,
+    UnknownCodeFailure,
 )
 from pylon_client.contract.types import BlockNumber
 from tests.support.nats.scripted_nats import (
@@ -20,7 +20,7 @@ LATEST = "/api/v1/block/latest"
 async def test_a_newer_workers_failure_goes_on_as_it_is(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
-    newer = NewerFailure(newer_code="NEW", newer_status=418, detail="Tea.", retryable=True)
+    newer = UnknownCodeFailure(newer_code="NEW", newer_status=418, detail="Tea.", retryable=True)
 
     def fail(_asked: Asked) -> bytes:
         raise FailureError.from_failure(newer)

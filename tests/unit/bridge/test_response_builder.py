@@ -8,7 +8,7 @@ import httpx
 import pytest
 import zstandard
 
-from bridge.compression import Coding, CompressionCache, preferred_coding
+from bridge.compression import CompressionCache, ContentCoding, preferred_coding
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
@@ -100,9 +100,9 @@ async def test_a_response_without_a_block_is_not_cached(
     assert "ETag" not in response.headers
 
 
-@pytest.mark.parametrize("coding", list(Coding))
+@pytest.mark.parametrize("coding", list(ContentCoding))
 async def test_a_body_has_the_requested_coding(
-    own_client: httpx.AsyncClient, coding: Coding
+    own_client: httpx.AsyncClient, coding: ContentCoding
 ) -> None:
     async with own_client.stream("GET", LATEST, headers={"Accept-Encoding": coding}) as response:
         raw = b"".join([chunk async for chunk in response.aiter_raw()])
@@ -111,7 +111,7 @@ async def test_a_body_has_the_requested_coding(
     assert response.headers["Vary"] == "Accept-Encoding"
     assert response.headers["Content-Length"] == str(len(raw))
     assert len(raw) < len(LARGE) / 10
-    unpacked = gzip.decompress(raw) if coding is Coding.GZIP else zstandard.decompress(raw)
+    unpacked = gzip.decompress(raw) if coding is ContentCoding.GZIP else zstandard.decompress(raw)
     assert unpacked == LARGE
 
 
@@ -130,36 +130,36 @@ async def test_a_small_body_comes_as_it_is(
         ("", None),
         ("identity", None),
         ("br", None),
-        ("gzip", Coding.GZIP),
-        ("GZIP", Coding.GZIP),
-        ("gzip, deflate, br, zstd", Coding.ZSTD),
-        ("gzip;q=1.0, zstd;q=0.5", Coding.GZIP),
-        ("zstd;q=0, gzip", Coding.GZIP),
+        ("gzip", ContentCoding.GZIP),
+        ("GZIP", ContentCoding.GZIP),
+        ("gzip, deflate, br, zstd", ContentCoding.ZSTD),
+        ("gzip;q=1.0, zstd;q=0.5", ContentCoding.GZIP),
+        ("zstd;q=0, gzip", ContentCoding.GZIP),
         ("zstd; q=0 ,gzip;q=0", None),
-        ("*", Coding.ZSTD),
-        ("*;q=0.1, zstd;q=0", Coding.GZIP),
+        ("*", ContentCoding.ZSTD),
+        ("*;q=0.1, zstd;q=0", ContentCoding.GZIP),
         ("*;q=0", None),
         ("identity, gzip;q=0.5", None),
         ("gzip;q=many", None),
         (";;,=,", None),
     ],
 )
-def test_the_best_coding_is_the_callers_choice(accept: str, coding: Coding | None) -> None:
+def test_the_best_coding_is_the_callers_choice(accept: str, coding: ContentCoding | None) -> None:
     assert preferred_coding(accept) is coding
 
 
 def test_a_body_is_compressed_once_and_forgotten_in_time() -> None:
     bodies = CompressionCache(max_bytes=3 * len(gzip.compress(LARGE, mtime=0)))
-    first = bodies.get(1, LARGE, Coding.GZIP)
-    assert all(bodies.get(1, LARGE, Coding.GZIP) is first for _ in range(100))
+    first = bodies.get(1, LARGE, ContentCoding.GZIP)
+    assert all(bodies.get(1, LARGE, ContentCoding.GZIP) is first for _ in range(100))
     assert bodies.compression_count == 1
-    bodies.get(1, LARGE, Coding.ZSTD)
+    bodies.get(1, LARGE, ContentCoding.ZSTD)
     assert bodies.compression_count == 2
     for key in range(2, 9):
-        bodies.get(1, LARGE, Coding.GZIP)
-        bodies.get(key, LARGE, Coding.GZIP)
+        bodies.get(1, LARGE, ContentCoding.GZIP)
+        bodies.get(key, LARGE, ContentCoding.GZIP)
     assert bodies.compression_count == 9
-    bodies.get(2, LARGE, Coding.GZIP)
+    bodies.get(2, LARGE, ContentCoding.GZIP)
     assert bodies.compression_count == 10
 
 

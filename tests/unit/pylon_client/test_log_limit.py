@@ -9,7 +9,7 @@ import pytest
 from bridge.event_buffers import EventBuffer
 from bridge.sse_response import frame_encoder
 from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner, ConnectionTimeouts
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -149,7 +149,7 @@ async def test_a_part_that_fails_repeatedly_is_logged_with_one_traceback(
         if fails >= 0:
             raise RuntimeError(f"at {fails}")
 
-    await Supervisor(initial_delay_s=0.0).supervise("part", run)
+    await TaskSupervisor(initial_delay_s=0.0).supervise("part", run)
     records = lines(caplog, "part failed; restart")
     assert len(records) == READS
     assert [record.exc_info is not None for record in records] == [True] + [False] * (READS - 1)

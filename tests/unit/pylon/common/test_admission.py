@@ -71,25 +71,25 @@ def test_an_unknown_caller_has_the_shared_half() -> None:
 
 def test_a_parked_request_costs_no_place() -> None:
     admission = Admission(12, CALLERS)
-    with admission.admit(ALICE) as place, place.parked():
-        assert (admission.in_use, admission.parked) == (0, 1)
+    with admission.admit(ALICE) as place, place.released_while_waiting():
+        assert (admission.in_use, admission.waiting) == (0, 1)
         assert places_of(admission, ALICE) == 8
-    assert (admission.in_use, admission.parked) == (0, 0)
+    assert (admission.in_use, admission.waiting) == (0, 0)
 
 
 def test_after_parking_a_place_is_taken_again() -> None:
     admission = Admission(12, CALLERS)
     with admission.admit(ALICE) as place:
-        with place.parked(), place.parked():
-            assert admission.parked == 1
-        assert (admission.in_use, admission.parked) == (1, 0)
+        with place.released_while_waiting(), place.released_while_waiting():
+            assert admission.waiting == 1
+        assert (admission.in_use, admission.waiting) == (1, 0)
     assert admission.in_use == 0
 
 
 def test_a_request_continues_without_a_permit_if_none_is_free() -> None:
     admission = Admission(12, CALLERS)
     with admission.admit(ALICE) as place:
-        with place.parked():
+        with place.released_while_waiting():
             others = [admission.admit(ALICE) for _ in range(8)]
         assert admission.in_use == 8
     assert admission.in_use == 8
@@ -100,19 +100,23 @@ def test_a_request_continues_without_a_permit_if_none_is_free() -> None:
 
 def test_a_request_that_fails_while_parked_leaves_nothing_behind() -> None:
     admission = Admission(12, CALLERS)
-    with pytest.raises(ZeroDivisionError), admission.admit(ALICE) as place, place.parked():
+    with (
+        pytest.raises(ZeroDivisionError),
+        admission.admit(ALICE) as place,
+        place.released_while_waiting(),
+    ):
         raise ZeroDivisionError
-    assert (admission.in_use, admission.parked) == (0, 0)
+    assert (admission.in_use, admission.waiting) == (0, 0)
 
 
 def test_a_caller_may_park_some_requests_and_no_more() -> None:
-    admission = Admission(12, CALLERS, max_parked=2)
+    admission = Admission(12, CALLERS, max_waiting=2)
     first, second, third = (admission.admit(ALICE) for _ in range(3))
-    with first.parked(), second.parked():
-        with pytest.raises(FailureError) as refused, third.parked():
+    with first.released_while_waiting(), second.released_while_waiting():
+        with pytest.raises(FailureError) as refused, third.released_while_waiting():
             pass
         assert refused.value.code is ErrorCode.OVERLOADED
-        with third.parked(required=False):
-            assert (admission.in_use, admission.parked) == (1, 2)
-        with admission.admit(BOB).parked():
-            assert admission.parked == 3
+        with third.released_while_waiting(required=False):
+            assert (admission.in_use, admission.waiting) == (1, 2)
+        with admission.admit(BOB).released_while_waiting():
+            assert admission.waiting == 3

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pylon.common.task_supervisor import FAILING_AFTER, Supervisor
+from pylon.common.task_supervisor import FAILING_AFTER, TaskSupervisor
 from tests.support.product.eventually import eventually
 
 
@@ -28,8 +28,8 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, FinalError)
 
 
-def quick(clock: Clock | None = None) -> Supervisor:
-    return Supervisor(
+def quick(clock: Clock | None = None) -> TaskSupervisor:
+    return TaskSupervisor(
         is_final, initial_delay_s=0.0, max_delay_s=0.0, steady_after_s=60, clock=clock or Clock()
     )
 
@@ -108,7 +108,7 @@ async def test_failures_far_apart_are_not_failing() -> None:
 
 
 async def test_the_pauses_grow_to_a_bound() -> None:
-    supervisor = Supervisor(initial_delay_s=0.001, max_delay_s=0.02)
+    supervisor = TaskSupervisor(initial_delay_s=0.001, max_delay_s=0.02)
     at_s: list[float] = []
 
     async def fails() -> None:
@@ -136,7 +136,7 @@ async def test_a_final_error_passes() -> None:
 
 
 async def test_a_cancellation_ends_a_part_and_its_pause() -> None:
-    supervisor = Supervisor(initial_delay_s=1000, max_delay_s=1000)
+    supervisor = TaskSupervisor(initial_delay_s=1000, max_delay_s=1000)
     failed = asyncio.Event()
 
     async def fails() -> None:

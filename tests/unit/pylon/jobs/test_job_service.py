@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pylon.common.task_supervisor import Supervisor
+from pylon.common.task_supervisor import TaskSupervisor
 from pylon.jetstream.consumer import Consumer
 from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
@@ -53,7 +53,7 @@ async def test_a_failing_consumer_is_restarted_and_stops_no_other(
     monkeypatch.setattr(Consumer, "run", run)
     monkeypatch.setattr(DeadlineEnforcer, "run", check)
     settings = WorkerSettings()
-    supervisor = Supervisor(initial_delay_s=0.0)
+    supervisor = TaskSupervisor(initial_delay_s=0.0)
     system = JobService(
         NatsConnection(ConnectionOptions(("nats://127.0.0.1:1",))),
         job_options(settings),

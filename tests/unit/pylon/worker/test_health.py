@@ -7,7 +7,7 @@ import pytest
 
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
-from pylon.common.task_supervisor import FAILING_AFTER, Supervisor
+from pylon.common.task_supervisor import FAILING_AFTER, TaskSupervisor
 from pylon.jetstream.write_health import WriteHealth
 from pylon.worker.health import WorkerHealth
 from pylon_client.contract.types import BlockNumber
@@ -50,7 +50,7 @@ def health(clock: ManualClock) -> WorkerHealth:
         head_max_age_s=60,
         head_max_lag_blocks=5,
         connection=part,
-        request_server=part,
+        request_thread=part,
     )
     health.snapshots.observe_head(HEAD)
     health.last_published.observe(HEAD)
@@ -96,7 +96,7 @@ async def test_an_ended_task_and_a_failing_part_end_the_liveness(health: WorkerH
     ended = asyncio.create_task(asyncio.sleep(0), name="streams")
     await ended
     health.essential_tasks = {ended}
-    supervisor = health.supervisor = Supervisor(initial_delay_s=0, max_delay_s=0)
+    supervisor = health.supervisor = TaskSupervisor(initial_delay_s=0, max_delay_s=0)
 
     async def fail() -> None:
         raise ValueError

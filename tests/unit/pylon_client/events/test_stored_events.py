@@ -39,7 +39,7 @@ def test_other_subjects_have_no_events(subject: str) -> None:
         *({headers.BLOCK_NUMBER: number} for number in ("", "-1", "1_0", "٣", " 7", "4294967296")),
         *({headers.BLOCK_HASH: text} for text in ("", "0x07", HASH.upper(), f"{HASH}0")),
         *({headers.LOST_BLOCKS: text} for text in ("8", "-1", "x")),
-        {headers.KEPT_PARTS: "1 x"},
+        {headers.STORED_PARTS: "1 x"},
     ],
 )
 def test_invalid_headers_are_rejected(odd: dict[str, str]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from pylon.chain.chain_guard import ChainGuard, UnboundError
 from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.chain_record import ChainRecord
-from pylon.worker.binding.adoption import find_mismatch
 from pylon.worker.binding.chain_binder import ChainBinder, ForeignStateError
+from pylon.worker.binding.legacy_state_check import find_mismatch
 from pylon.worker.binding.remedy import mismatch_remedy
 from tests.support.chain.bound_state import FINNEY, NEW, OLD, ChainNode, StoredBlocks
 from tests.support.product.adversary import World

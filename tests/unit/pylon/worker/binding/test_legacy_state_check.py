@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.worker.binding.adoption import find_mismatch
+from pylon.worker.binding.legacy_state_check import find_mismatch
 from tests.support.chain.bound_state import NEW, OLD, ChainNode, StoredBlocks
 from tests.support.product.adversary import World
 from tests.support.product.simulated_jobs import SimulatedJobs

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.known_variables import IDENTITY_FIELDS, VARIABLES
-from pylon.common.variables import (
+from pylon.common.variable_checks import (
     EXTERNAL_VARIABLES,
     IGNORED_VARIABLES,
     check_variables,
@@ -77,7 +77,7 @@ def test_a_deployment_starts_with_a_warning_or_if_it_is_strict_not_at_all(
         "did you mean PYLON_OPEN_ACCESS_TOKEN?"
     )
     check_variables(DeploymentSettings())
-    assert caplog.record_tuples == [("pylon.common.variables", logging.WARNING, line)]
+    assert caplog.record_tuples == [("pylon.common.variable_checks", logging.WARNING, line)]
     monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
     with pytest.raises(SettingsError) as caught:
         check_variables(DeploymentSettings())

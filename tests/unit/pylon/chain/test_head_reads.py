@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pylon.chain.bounds import ImplausibleError
-from pylon.chain.chain_tip import (
+from pylon.chain.head_reads import (
     BEST_HEAD_METHOD,
     FINALIZED_HEAD_METHOD,
     read_best_block,

@@ -15,7 +15,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotKeeper:
+class SnapshotUpdater:
     """Stores the published blocks and the neurons of tracked subnets.
 
     Attributes:

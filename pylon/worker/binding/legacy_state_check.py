@@ -55,16 +55,17 @@ async def find_mismatch(
     Raises:
         FailureError: the node or NATS did not respond.
     """
-    earlier = await ChainRecord(store).legacy_genesis()
-    if earlier not in {None, genesis}:
+    legacy_genesis = await ChainRecord(store).legacy_genesis()
+    if legacy_genesis not in {None, genesis}:
         return _mismatch(
-            earlier, f"its writes were accepted for the genesis {_short_genesis(earlier)}"
+            legacy_genesis,
+            f"its writes were accepted for the genesis {_short_genesis(legacy_genesis)}",
         )
-    held = await all_open_jobs(store)
-    foreign = [one.job for one in held if one.job.genesis not in {None, genesis}]
+    open_jobs = await all_open_jobs(store)
+    foreign = [one.job for one in open_jobs if one.job.genesis not in {None, genesis}]
     if foreign:
-        why = f"{len(foreign)} of its jobs that have not ended are for another genesis"
-        return _mismatch(foreign[0].genesis, why)
+        reason = f"{len(foreign)} of its jobs that have not ended are for another genesis"
+        return _mismatch(foreign[0].genesis, reason)
     published = await _published_blocks(events)
     if not published:
         return None
@@ -72,9 +73,9 @@ async def find_mismatch(
     if any(block.hash == found for block, found in zip(published, hashes, strict=True)):
         return None
     newest = published[0]
-    what = "another hash" if any(hashes) else "no block of that number"
-    why = f"block {newest.number} of it was published, for which the node has {what}"
-    return _mismatch(None, why)
+    node_text = "another hash" if any(hashes) else "no block of that number"
+    reason = f"block {newest.number} of it was published, for which the node has {node_text}"
+    return _mismatch(None, reason)
 
 
 async def _published_blocks(events: EventLogReader) -> list[Block]:
@@ -90,8 +91,8 @@ async def _published_blocks(events: EventLogReader) -> list[Block]:
     return [each.block for each in (newest, oldest) if each is not None]
 
 
-def _mismatch(genesis: str | None, why: str) -> ChainMismatch:
-    return ChainMismatch(ChainIdentity(UNKNOWN_NETWORK, genesis or UNKNOWN_NETWORK), why)
+def _mismatch(genesis: str | None, reason: str) -> ChainMismatch:
+    return ChainMismatch(ChainIdentity(UNKNOWN_NETWORK, genesis or UNKNOWN_NETWORK), reason)
 
 
 def _short_genesis(genesis: str | None) -> str:

@@ -35,7 +35,7 @@ _CONSEQUENCES: Final = {
 }
 
 
-class StreamKeeper:
+class StreamMonitor:
     """Creates streams again that were deleted while NATS was running, or lost in its restart.
 
     Args:

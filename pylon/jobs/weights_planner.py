@@ -147,8 +147,8 @@ class _WeightsPlan:
         if sealing is not None and sealing.version != COMMIT_REVEAL_VERSION:
             return FailureError(
                 ErrorCode.CHAIN_REJECTED,
-                f"The chain seals weights with version {sealing.version} of its protocol; Pylon "
-                f"supports version {COMMIT_REVEAL_VERSION}.",
+                f"The chain uses commit-reveal version {sealing.version}; Pylon supports version "
+                f"{COMMIT_REVEAL_VERSION}.",
             ).failure
         if self._unknown and self._unknown_hotkeys is UnknownHotkeyPolicy.FAIL:
             return FailureError(

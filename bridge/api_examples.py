@@ -62,7 +62,7 @@ _DETAILS: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.NOT_REGISTERED: "The hotkey is not registered on subnet 1.",
     ErrorCode.NO_VALIDATOR_PERMIT: "The hotkey has no validator permit on subnet 1.",
     ErrorCode.STAKE_TOO_LOW: "The hotkey has less stake than the subnet requires.",
-    ErrorCode.CONFLICT: "The idempotency key was used for something else.",
+    ErrorCode.CONFLICT: "The idempotency key was used for another request.",
     ErrorCode.EXPIRED: "The job was not submitted before its deadline.",
     ErrorCode.SUPERSEDED: "A newer write took the place of this one.",
     ErrorCode.CANCELLED: "The job was cancelled.",

@@ -110,7 +110,7 @@ class EventBuffer:
     """The newest frames of one subject, limited to the size of the event stream itself.
 
     Listeners have no queues: each reads the frame after its last block from here. A slow listener
-    therefore costs no memory, and catches up unless it falls batch by more than the buffer's size.
+    therefore costs no memory, and catches up unless it falls behind by more than the buffer's size.
 
     Args:
         encode: encodes an event as a frame; raises ValueError if the event cannot be decoded.

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
-from bridge.problems import problem_response
+from bridge.problems import RETRY_AFTER_S, problem_response
 from bridge.root_path import route_path
 from bridge.routes.api_documents import SCHEMA_PATH
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -228,7 +228,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             f"HTTP/1.1 {status} {_STATUS_LINES[status]}",
             "content-type: text/plain; charset=utf-8",
             f"content-length: {len(text)}",
-            "retry-after: 1",
+            f"retry-after: {RETRY_AFTER_S}",
             "connection: close",
             "",
             text,

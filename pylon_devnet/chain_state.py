@@ -99,7 +99,7 @@ class _StoredState:
         return self._storage.history.value(key, self.number)
 
     def get(self, pallet: str, item: str, *params: Any) -> Any:
-        """See `State`."""
+        """See `StateReader`."""
         key = self._storage.key(pallet, item, params)
         return self._storage.decode(pallet, item, key, self.raw(key), cache=self._is_newest)
 
@@ -108,7 +108,7 @@ class _StoredState:
         return self.raw(self._storage.key(pallet, item, params))
 
     def entries(self, pallet: str, item: str, *params: Any) -> list[tuple[list[Any], Any]]:
-        """See `State`."""
+        """See `StateReader`."""
         found: list[tuple[list[Any], Any]] = []
         for key in self._prefixed(self._storage.key(pallet, item, params)):
             names = self._storage.codec.storage_params(pallet, item, key)

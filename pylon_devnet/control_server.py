@@ -169,7 +169,7 @@ def _response(status: HTTPStatus, body: bytes) -> Response:
 
 
 _NO_RESPONSE = Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
-"""The response for a client that has disconnected, which nobody receives."""
+"""The response for a client that has disconnected; never delivered."""
 
 
 def _parse_query(control: Control, query: Mapping[str, str]) -> dict[str, Any]:

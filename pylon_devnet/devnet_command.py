@@ -15,7 +15,7 @@ from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 
 PORT_MAX = 65_535
 _STATE_FOLDER_ERRORS = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
-_EPILOG = (
+DEVNET_EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. The keys of the devnet are "
     "public: never use them on another chain."
 )
@@ -137,5 +137,5 @@ def main() -> None:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.command()(devnet)
+    app.command(epilog=DEVNET_EPILOG)(devnet)
     app()

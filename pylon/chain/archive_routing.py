@@ -1,6 +1,6 @@
-"""Routing of reads between a lite node and an archive node.
+"""Routing of reads between the main node and an archive node.
 
-A lite node discards the states of old blocks; an archive node keeps all of them.
+The main node may discard the states of old blocks; an archive node keeps all of them.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ A full node keeps 256 states by default; some keep a few more.
 
 
 class NodeRouter(Generic[NodeT]):
-    """Chooses between two nodes: by the age of the block, then by the lite node's error.
+    """Chooses between two nodes: by the age of the block, then by the main node's error.
 
     A block older than the cutoff is read from the archive node only. A younger block is read from
-    the archive node if the lite node reports that it has discarded the state: it may keep fewer
+    the archive node if the main node reports that it has discarded the state: it may keep fewer
     states than the cutoff assumes.
 
-    Before its first use, the genesis hash of the archive node is compared with the lite node's.
+    Before its first use, the genesis hash of the archive node is compared with the main node's.
 
     Args:
-        lite: the node for recent blocks.
+        lite: the main node, for recent blocks.
         archive: a node that keeps all states, or None.
         cutoff_blocks: age in blocks above which reads go straight to the archive node.
         read_genesis_hash: reads the genesis hash of a node within a timeout in seconds.
@@ -65,7 +65,7 @@ class NodeRouter(Generic[NodeT]):
 
     @property
     def nodes(self) -> list[NodeT]:
-        """Return the lite node and, if there is one, the archive node."""
+        """Return the main node and, if there is one, the archive node."""
         return [self._lite] if self._archive is None else [self._lite, self._archive]
 
     def observe_block(self, number: BlockNumber) -> None:
@@ -96,7 +96,7 @@ class NodeRouter(Generic[NodeT]):
         if self.newest_block is None:
             await self._read_newest_block(timeout_s)
         reason = "old_block"
-        # Without an archive node, the lite node itself reports a discarded state.
+        # Without an archive node, the main node itself reports a discarded state.
         if self._archive is None or not self._is_old(number):
             reason = "state_discarded"
             try:
@@ -148,7 +148,7 @@ class RoutedChain(NodeRouter[Chain]):
     block that was read. Heads that the node announces are not used: they are not confirmed.
 
     Args:
-        lite: the node for recent blocks and for new heads.
+        lite: the main node, for recent blocks and new heads.
         archive: a node that keeps all states, or None.
         cutoff_blocks: age in blocks above which reads go straight to the archive node.
         on_fallback: see `NodeRouter`.
@@ -204,7 +204,7 @@ class RoutedChain(NodeRouter[Chain]):
         )
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
-        """Yield the number of each new best block that the lite node announces."""
+        """Yield the number of each new best block that the main node announces."""
         heads = self._lite.subscribe_heads(silence_s=silence_s)
         try:
             async for number in heads:

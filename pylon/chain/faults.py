@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError
@@ -27,13 +27,13 @@ RETRY_AFTER_MAX_S: Final = 300.0
 class Recovery(Enum):
     """The action to take on the connection after an error."""
 
-    KEEP = "keep"
+    KEEP = auto()
     """Keep it: the node responded."""
-    RECONNECT = "replace"
+    RECONNECT = auto()
     """Replace it: the connection broke or the node did not respond. Retry on a new one."""
-    RETRY = "ask again"
+    RETRY = auto()
     """Retry once on the same connection: the response was invalid."""
-    BACK_OFF = "cool down"
+    BACK_OFF = auto()
     """Keep it, and send no request during a delay: the node reported a rate limit."""
 
 
@@ -58,7 +58,7 @@ _UNREACHABLE: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT, "The connection to the chain broke."
 )
 _IMPLAUSIBLE: Final = Fault(
-    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY, "The chain node's answer cannot be true."
+    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY, "The chain node returned an implausible value."
 )
 _RATE_LIMITED: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE,

@@ -97,7 +97,7 @@ class SubtensorWriter:
 
         Args:
             network: a network's name that the SDK knows or a `ws://` or `wss://` URL.
-            archive_network: the same, for blocks whose state the first node discarded; empty for
+            archive_network: the same, for blocks whose state the main node discarded; empty for
                 no archive node.
             archive_cutoff_blocks: age in blocks above which blocks are read from the archive node.
             timeout_s: timeout of each method, in seconds.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from pylon.common.signer import Signer
@@ -24,13 +24,13 @@ NEVER_UPDATED: Final = BlockNumber(0)
 class RefusalKind(Enum):
     """How a refused write can be continued."""
 
-    RETRY = "again"
+    RETRY = auto()
     """Sign it again on a new connection: the nonce, the era or the pool caused the refusal."""
-    RATE_LIMITED = "wait"
+    RATE_LIMITED = auto()
     """Submit the same write later: a rate or size limit of the chain applies."""
-    NOT_ELIGIBLE = "not yet"
+    NOT_ELIGIBLE = auto()
     """The hotkey lacks a requirement that may change: registration, validator permit or stake."""
-    FATAL = "never"
+    FATAL = auto()
     """The chain will never accept the write in this form."""
 
 
@@ -227,11 +227,11 @@ class Inclusion:
 class RevealStatus(Enum):
     """The state of a timelocked commitment that was included in a block."""
 
-    PENDING = "closed"
-    REVEALED = "opened"
-    FAILED = "broken"
+    PENDING = auto()
+    REVEALED = auto()
+    FAILED = auto()
     """The chain could not decrypt it, and marked or deleted it."""
-    REPLACED = "replaced"
+    REPLACED = auto()
     """A later commitment of the hotkey replaced it before the reveal."""
 
 

@@ -243,9 +243,9 @@ def nats_conf(
 
 def _register_devnet_command() -> None:
     """Register `pylon devnet`, whose module defines its options."""
-    from pylon_devnet.devnet_command import devnet
+    from pylon_devnet.devnet_command import DEVNET_EPILOG, devnet
 
-    app.command()(devnet)
+    app.command(epilog=DEVNET_EPILOG)(devnet)
 
 
 def _require_working_directory() -> None:

@@ -54,7 +54,7 @@ class StreamMonitor:
         return list(self._problems.values())
 
     async def run(self) -> None:
-        """Check the streams every `CHECK_EVERY_S` seconds and after a reconnect, until cancelled.
+        """Check the streams every `CHECK_INTERVAL_S` seconds and after a reconnect, until cancelled.
 
         The streams must exist when it starts.
         """

@@ -34,6 +34,7 @@ COMPARE_AND_SET_RETRIES: Final = 100
 """Maximum compare-and-set retries per request; must exceed the number of concurrent callers."""
 
 _ID_BYTES: Final = 16
+_TOO_MANY_WRITES: Final = "Too many concurrent writes to this job queue; retry."
 
 
 class JobQueuePort(Protocol):
@@ -210,6 +211,7 @@ class JobAcceptor:
                     ):
                         return stored, False
                 # Concurrent requests with the same content derive the same id from the latest job.
+                # "place" is a part of stored ids and must not change.
                 job_id = _derive_job_id(request, "place", digest, str(latest.number))
             stored = await self._store.get(request.identity, job_id)
             if stored is None:
@@ -221,7 +223,7 @@ class JobAcceptor:
                     continue  # a concurrent request with the same content created it
             if stored.record.digest != digest:
                 raise FailureError(
-                    ErrorCode.CONFLICT, "The idempotency key was used for something else."
+                    ErrorCode.CONFLICT, "The idempotency key was used for another request."
                 )
             if request.idempotency_key is None and not context.can_reuse(
                 stored.job, request.netuid
@@ -232,7 +234,7 @@ class JobAcceptor:
                     await self._store.set_latest(entry, stored.record)
                 continue
             return stored, False
-        raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
+        raise FailureError(ErrorCode.OVERLOADED, _TOO_MANY_WRITES)
 
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
         """Make a job the latest of its queue, unless it has ended or is superseded; return it."""
@@ -257,7 +259,7 @@ class JobAcceptor:
             if latest_id is not None:
                 await self._supersede(latest_id, stored.record)
             return stored
-        raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
+        raise FailureError(ErrorCode.OVERLOADED, _TOO_MANY_WRITES)
 
     async def _supersede(self, older: JobId, newer: JobRecord) -> None:
         """End an older job as superseded, unless an extrinsic of it may be in flight.

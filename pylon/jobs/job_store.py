@@ -3,7 +3,8 @@
 Entries:
 
 - `job.<identity>.<id>`: a job.
-- `lane.<identity>.<kind>[.<mechanism>]`: the latest job of a queue.
+- `lane.<identity>.<kind>[.<mechanism>]`: the latest job of a job queue. The prefix stays `lane.`
+  because stored data uses it.
 - `sent.<hotkey>`: the extrinsic that was submitted last with a hotkey.
 - `open.…`: markers of jobs that have not ended; see `pylon.jobs.open_jobs`.
 """

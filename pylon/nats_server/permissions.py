@@ -75,7 +75,7 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
         ("PYLON_NATS_BRIDGE_PASSWORD", settings.nats_bridge_password),
     ):
         if not password.get_secret_value():
-            raise PermissionsError(f"{variable} is empty: anybody could connect as that user")
+            raise PermissionsError(f"{variable} is empty: any client could connect as that user")
     return [
         _worker_user(settings.nats_worker_password),
         _bridge_user(settings.nats_bridge_password),

@@ -97,7 +97,7 @@ def _cluster_block(settings: ServerAccessSettings) -> list[str]:
     password = settings.nats_cluster_password.get_secret_value()
     if not password:
         raise PermissionsError(
-            "PYLON_NATS_CLUSTER_PASSWORD is empty: anybody could join the cluster"
+            "PYLON_NATS_CLUSTER_PASSWORD is empty: any client could connect to the cluster"
         )
     tls: list[str] = []
     if settings.nats_cluster_cert_file is not None and settings.nats_cluster_key_file is not None:

@@ -53,7 +53,7 @@ class JobMetrics:
     """Counts state changes of jobs by this worker, and observes their durations.
 
     Args:
-        metrics: where they go.
+        metrics: metrics to update.
         hotkeys: the address of each identity's hotkey, as far as it is known.
     """
 
@@ -105,10 +105,10 @@ class JobCollector:
     """Counts the jobs that have not ended by state, every `COLLECT_INTERVAL_S` seconds.
 
     Args:
-        metrics: where the counts go.
-        identities: whose jobs.
-        store: where they are.
-        head: the chain's newest block, where it is known.
+        metrics: metrics to update.
+        identities: identities to count.
+        store: the job store.
+        head: returns the head, or None.
     """
 
     def __init__(
@@ -168,8 +168,8 @@ class JobCollector:
     def _due_block(self, job: Job) -> BlockNumber | None:
         """Return the first block in which the job could have been included, if it is known.
 
-        A rate limit that the chain's state shows moves it. A refusal, after which the job is put
-        off by `RATE_LIMIT_RETRY_BLOCKS`, does not.
+        A rate limit that the chain's state shows moves it. A refusal, which defers the job by
+        `RATE_LIMIT_RETRY_BLOCKS`, does not.
         """
         head = self._head()
         block = self._due_blocks.get(job.job_id, job.submitted_block or job.accepted_block or head)

@@ -63,7 +63,7 @@ async def run_worker(settings: WorkerSettings) -> None:
     """Run one worker until SIGTERM or SIGINT; then finish requests and jobs in progress.
 
     Raises:
-        WorkerError: it cannot start, or NATS has ended its connection for good.
+        WorkerError: it cannot start, or its NATS connection closed permanently.
     """
     REDACTOR.add_secrets(collect_secrets(settings))
     set_up_sentry(settings, "worker")
@@ -137,7 +137,7 @@ class Worker:
         """Run until `stop` is set; then finish requests and jobs in progress, and close.
 
         Raises:
-            WorkerError: it cannot start, or NATS has ended its connection for good.
+            WorkerError: it cannot start, or its NATS connection closed permanently.
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.chain.close)
@@ -173,8 +173,8 @@ class Worker:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
             raise WorkerError(
-                f"NATS does not give it what a worker needs: {error.failure.detail} Give NATS the "
-                "users that `pylon nats-conf` makes."
+                f"NATS denies a permission that a worker needs: {error.failure.detail} Generate the "
+                "NATS users with `pylon nats-conf`."
             ) from error
         await connection.drain()
         logger.info("Stopped")
@@ -257,7 +257,9 @@ class Worker:
             try:
                 await asyncio.wait(part_tasks | stop_triggers, return_when=asyncio.FIRST_COMPLETED)
                 if connection.closed.is_set() and not stop.is_set():
-                    raise WorkerError("NATS has ended the connection for good; the log says why")
+                    raise WorkerError(
+                        "NATS connection closed permanently; see the log for the cause"
+                    )
                 for task in part_tasks:
                     if task.done():
                         task.result()

@@ -112,7 +112,7 @@ class RequestThread:
 
         Raises:
             FailureError: FORBIDDEN where NATS refuses the subscriptions.
-            WorkerError: NATS cannot be reached, or has ended the connection for good.
+            WorkerError: NATS cannot be reached, or its connection closed permanently.
         """
         async with AsyncExitStack() as stack:
             chain = self._chain = create_chain(self.settings, self.metrics, self.guard)
@@ -138,7 +138,7 @@ class RequestThread:
             if service.denied_error is not None:
                 raise service.denied_error
             if not self._stopping.is_set():
-                raise WorkerError("NATS has ended the connection for good; the log says why")
+                raise WorkerError("NATS connection closed permanently; see the log for the cause")
             logger.info("Stopping: answering %d requests in progress", service.in_progress)
             await service.drain(self.settings.drain_timeout_seconds)
             await connection.drain()

@@ -21,7 +21,7 @@ class WorkerSettings(DeploymentSettings):
 
     Attributes:
         bittensor_network: name of a network (`finney`, `test`, …) or `ws://` URL of a node.
-        bittensor_archive_network: archive node for blocks whose state the first node has
+        bittensor_archive_network: archive node for blocks whose state the main node has
             discarded, in the same form; empty for none.
         bittensor_archive_blocks_cutoff: blocks older than this are read from the archive node.
         bittensor_wallet_path: folder of the wallets; only signers read keys in it. Empty for none.

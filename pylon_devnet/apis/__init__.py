@@ -9,8 +9,6 @@ from typing import Any
 from pylon_devnet.apis import neuron_apis, pool_apis, stake_apis, subnet_apis, system_apis
 from pylon_devnet.chain_state import StateReader
 
-RuntimeApiMethod = Callable[..., Any]
-
 API_METHODS: dict[str, Callable[..., Any]] = {
     **neuron_apis.API_METHODS,
     **subnet_apis.API_METHODS,

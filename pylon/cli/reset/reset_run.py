@@ -142,7 +142,8 @@ class StateReset:
     def _wrong_network(self, found_chains: list[str], where: str) -> ResetError:
         return ResetError(
             f"{where} holds the state of {' and of '.join(found_chains)}, "
-            f"and not of {self.network}: name that network ({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
+            f"and not of {self.network}: name that network "
+            f"({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
         )
 
 

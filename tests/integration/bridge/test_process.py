@@ -69,7 +69,7 @@ async def test_idle_connections_are_closed_while_a_bridge_drains(tmp_path: Path)
             assert "connection" not in (await http.get("/health")).headers
         assert proxy.accepted == 1
         bridge.process.send_signal(signal.SIGTERM)
-        await bridge.logged("Draining: requests are served for 600 s more")
+        await bridge.logged("Draining: serving requests for another 600 s")
         for asked in (1, 2):
             # The first is on the idle connection, the second on a new one.
             response = await http.get("/health")

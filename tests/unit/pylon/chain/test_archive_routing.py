@@ -1,4 +1,4 @@
-"""Routing of reads between the lite node and the archive node."""
+"""Routing of reads between the main node and the archive node."""
 
 import pytest
 

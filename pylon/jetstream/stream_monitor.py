@@ -54,9 +54,9 @@ class StreamMonitor:
         return list(self._problems.values())
 
     async def run(self) -> None:
-        """Check the streams every `CHECK_INTERVAL_S` seconds and after a reconnect, until cancelled.
+        """Check the streams every `CHECK_INTERVAL_S` seconds and after a reconnect.
 
-        The streams must exist when it starts.
+        It runs until cancelled. The streams must exist when it starts.
         """
         gap = asyncio.Event()
         remove_listener = self._connection.on_gap(gap.set)

@@ -173,8 +173,8 @@ class Worker:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
             raise WorkerError(
-                f"NATS denies a permission that a worker needs: {error.failure.detail} Generate the "
-                "NATS users with `pylon nats-conf`."
+                f"NATS denies a permission that a worker needs: {error.failure.detail} Generate "
+                "the NATS users with `pylon nats-conf`."
             ) from error
         await connection.drain()
         logger.info("Stopped")

@@ -252,7 +252,7 @@ async def test_a_worker_fails_when_its_connection_to_nats_is_closed_for_good(
         await asyncio.wait_for(worker.ready.wait(), HANGS_AFTER_S)
         # From now on NATS rejects connections without this password.
         server.reload('authorization { user: "someone", password: "else" }')
-        with pytest.raises(WorkerError, match="ended the connection"):
+        with pytest.raises(WorkerError, match="connection closed permanently"):
             await asyncio.wait_for(running, HANGS_AFTER_S)
 
 

@@ -162,7 +162,7 @@ async def test_a_worker_above_its_memory_limit_stops_and_loses_no_job(
     async with deployment.worker(PYLON_WORKER_MEMORY_LIMIT_MIB="1") as large:
         answer = await sn2.put_weights(weights_of(deployment.devnet, 2, 3))
         assert await large.ends() == 0
-        assert "more than the 1 of PYLON_WORKER_MEMORY_LIMIT_MIB" in large.log
+        assert "exceed the limit of 1 MiB (PYLON_WORKER_MEMORY_LIMIT_MIB)" in large.log
     deployment.devnet.resume()
     async with deployment.worker():
         assert (await ended(sn2, answer.job_id)).state is JobState.CONFIRMED

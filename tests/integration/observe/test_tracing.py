@@ -35,7 +35,7 @@ async def test_a_request_has_one_id_from_http_over_nats_to_the_chain(tmp_path: P
         response = await bridge.get(path, headers=headers)
         assert response.status_code == 200
         assert response.headers["X-Request-Id"] == "request-of-a-test"
-        await bridge.logged(f"status=200 .*request_id=request-of-a-test parse_trace_id={TRACE}")
+        await bridge.logged(f"status=200 .*request_id=request-of-a-test trace_id={TRACE}")
         await eventually(lambda: lines_of(worker.log, "request-of-a-test"))
         lines = lines_of(worker.log, "request-of-a-test")
         assert any(line["event"].startswith("commitments of ws://") for line in lines)

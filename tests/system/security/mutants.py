@@ -221,7 +221,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "limit-of-waiting-requests",
-        (Edit(ADMISSION, "if self.parked[caller] >= self._max_parked:", "if False:"),),
+        (Edit(ADMISSION, "if self.waiting[caller] >= self._max_waiting:", "if False:"),),
         (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
@@ -311,8 +311,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/main.py",
-                'of_events = Admission(places, callers, resource="streams open")',
-                'of_events = Admission(places, (OPEN_CALLER,), resource="streams open")',
+                "event_stream_admission = Admission(stream_limit, callers,",
+                "event_stream_admission = Admission(stream_limit, (OPEN_CALLER,),",
             ),
         ),
         (f"{HTTP}::test_anonymous_listeners_leave_an_identity_its_streams",),
@@ -322,8 +322,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/main.py",
-                'of_jobs = Admission(places, settings.identity_settings, resource="streams open")',
-                'of_jobs = Admission(places, (), resource="streams open")',
+                "stream_limit, settings.identity_settings, resource",
+                "stream_limit, (), resource",
             ),
         ),
         (f"{HTTP}::test_an_identitys_job_streams_leave_others_their_share",),

@@ -147,6 +147,7 @@ class ConnectionOwner(Generic[ClientT]):
         self._next_attempt_at_s = 0.0
         self._closed = False
         self._is_wrong_chain = False
+        self._replace_count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.opened_count = 0
         self.discarded_count = 0
@@ -234,7 +235,11 @@ class ConnectionOwner(Generic[ClientT]):
         self._close_in_background(connection.client)
 
     def replace(self) -> None:
-        """Discard the current connection, if there is one; the next operation opens another."""
+        """Discard the current connection, or the one that is being opened, if there is one.
+
+        The next operation opens another.
+        """
+        self._replace_count += 1
         if self._current is not None:
             self.discard(self._current)
 
@@ -259,7 +264,7 @@ class ConnectionOwner(Generic[ClientT]):
         )
 
     async def _open(self) -> NodeConnection[ClientT]:
-        client = self._make_client()
+        client, replace_count = self._make_client(), self._replace_count
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
                 await client.connect()
@@ -285,6 +290,9 @@ class ConnectionOwner(Generic[ClientT]):
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {self._unavailable_reason}."
             ) from error
+        if replace_count != self._replace_count:  # its checks may be outdated
+            self._close_in_background(client)
+            return await self._open()
         self.opened_count += 1
         self._is_wrong_chain = False
         logger.info("Connected to %s", self._endpoint_label)

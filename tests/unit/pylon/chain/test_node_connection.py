@@ -319,3 +319,25 @@ async def test_after_close_nothing_is_opened_again() -> None:
     assert (await failure_of(waiting)).code is ErrorCode.SHUTTING_DOWN
     assert (await failure_of(owner.call(answer, timeout_s=1))).code is ErrorCode.SHUTTING_DOWN
     assert len(clients.made) == 1
+
+
+async def test_a_connection_that_is_replaced_while_it_opens_is_opened_again() -> None:
+    """Its genesis may have been checked before the state was bound to a chain."""
+
+    class ReplacedWhileConnecting(FakeClient):
+        async def connect(self) -> None:
+            if len(made) == 1:
+                owner.replace()
+
+    made: list[FakeClient] = []
+
+    def make_client() -> FakeClient:
+        made.append(ReplacedWhileConnecting())
+        return made[-1]
+
+    owner = owner_of(make_client)
+    assert await owner.call(answer, timeout_s=HANGS_AFTER_S) == "answer"
+    first, second = made
+    await asyncio.wait_for(first.closed.wait(), HANGS_AFTER_S)
+    assert not second.closed.is_set()
+    assert owner.opened_count == 1

@@ -139,11 +139,11 @@ async def _heads(url: str) -> AsyncGenerator[int]:
         await connection.send(_encoded(("chain_subscribeNewHeads", [])))
         newest = None
         async for message in connection:
-            told = msgspec.json.decode(message)
-            if "params" in told:
+            announcement = msgspec.json.decode(message)
+            if "params" in announcement:
                 if newest is not None:
-                    yield int(told["params"]["result"]["number"], 16)
-                newest = told
+                    yield int(announcement["params"]["result"]["number"], 16)
+                newest = announcement
 
 
 async def run(folder: Path, seconds: float) -> None:

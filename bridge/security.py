@@ -110,7 +110,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] -- as in the base class
         """Accept a connection, or reject it if there are too many."""
         super().connection_made(transport)
         if self.tracker.add(self):

@@ -120,10 +120,10 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
 def settings_page() -> str:
     """Return the page."""
     parts = [INTRODUCTION]
-    told: set[str] = set()
+    documented: set[str] = set()
     for title, about, prefix, settings in PAGES:
-        rows = [row for row in _rows(settings, prefix) if row[0] not in told]
-        told |= {row[0] for row in rows}
+        rows = [row for row in _rows(settings, prefix) if row[0] not in documented]
+        documented |= {row[0] for row in rows}
         parts.append(f"## {title}\n\n{about}\n\n{_table(rows)}")
         if settings is UpSettings:
             parts.append(

@@ -400,7 +400,7 @@ class ConnectionOwner(Generic[ClientT]):
     @staticmethod
     async def _close_client(client: ClientT) -> None:
         for timeout_s in CLOSE_ATTEMPTS_S:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a broken connection may fail to close
                 async with asyncio.timeout(timeout_s):
                     await client.close()
                 return

@@ -227,7 +227,7 @@ class SubtensorReader:
                 await asyncio.wait({step}, timeout=_UNSUBSCRIBE_TIMEOUT_S)
             if step is not None and step.done() and not step.cancelled():
                 step.exception()  # retrieved, so that asyncio does not log it
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the node may be gone
                 async with asyncio.timeout(_UNSUBSCRIBE_TIMEOUT_S):
                     await cast("AsyncGenerator[dict[str, Any]]", stream).aclose()
 

@@ -133,19 +133,19 @@ async def test_servers_join_with_the_clusters_password_and_certificate(tmp_path:
             servers.append(await stack.enter_async_context(server))
         bridge = await connected(stack, servers[0].url(), "bridge", BRIDGE_PASSWORD)
         alice = await connected(stack, servers[1].url(), "alice", token_of("alice"))
-        heard: list[str] = []
+        received: list[str] = []
 
-        async def hear(message: object) -> None:
-            heard.append(str(message))
+        async def receive(message: object) -> None:
+            received.append(str(message))
 
-        await alice.subscribe("pylon.v1.event.block", hear)
+        await alice.subscribe("pylon.v1.event.block", receive)
         await alice.nats.flush()
         worker = await connected(stack, servers[0].url(), "worker", WORKER_PASSWORD)
 
         async def arrived() -> bool:
             await worker.nats.publish("pylon.v1.event.block", b"{}")
             await worker.nats.flush()
-            return bool(heard)
+            return bool(received)
 
         await comes_true(arrived)
         assert bridge.is_connected

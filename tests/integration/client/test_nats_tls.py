@@ -71,7 +71,7 @@ async def test_a_server_with_an_untrusted_certificate_is_rejected(
 
 @pytest.mark.parametrize("info", [{}, {"tls_available": True}, {"tls_required": False}])
 async def test_a_server_without_tls_gets_no_token(info: dict[str, bool]) -> None:
-    heard = bytearray()
+    received = bytearray()
     visits = 0
 
     async def listener(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,7 +80,7 @@ async def test_a_server_without_tls_gets_no_token(info: dict[str, bool]) -> None
         offer = {"server_id": "x", "version": "2.14.0", "max_payload": 1_048_576, **info}
         writer.write(b"INFO " + json.dumps(offer).encode() + b"\r\n")
         while data := await reader.read(1024):
-            heard.extend(data)
+            received.extend(data)
         writer.close()
 
     async with await asyncio.start_server(listener, "127.0.0.1", 0) as server:
@@ -91,4 +91,4 @@ async def test_a_server_without_tls_gets_no_token(info: dict[str, bool]) -> None
             with pytest.raises(BasePylonException, match="does not offer TLS"):
                 await client.open_access.get_latest_block_info()
     assert visits
-    assert not heard
+    assert not received

@@ -187,10 +187,10 @@ async def test_users_cannot_subscribe_to_subjects_of_others(
     connect_as: ConnectAs, user: str | None, subject: str
 ) -> None:
     attacker = await connect_as(user)
-    heard: list[Msg] = []
+    received: list[Msg] = []
 
     async def listen(message: Msg) -> None:
-        heard.append(message)
+        received.append(message)
 
     await attacker.subscribe(subject, listen)
     await attacker.nats.flush()
@@ -200,7 +200,7 @@ async def test_users_cannot_subscribe_to_subjects_of_others(
         await worker.nats.publish(spoken, b"")
     await worker.nats.flush()
     await attacker.nats.flush()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("user", [None, "alice"])
@@ -298,16 +298,16 @@ async def test_message_tracing_cannot_use_the_server_as_a_confused_deputy(
 
 async def test_the_answer_to_one_user_is_not_seen_by_another(pylon: Pylon) -> None:
     alice, bob = await pylon.connect_as("alice"), await pylon.connect_as("Bob")
-    heard: list[Msg] = []
+    received: list[Msg] = []
 
     async def listen(message: Msg) -> None:
-        heard.append(message)
+        received.append(message)
 
     await bob.subscribe("_INBOX.Bob.>", listen)
     await bob.nats.flush()
     await alice.request(ALICES_REQUEST, timeout_s=60)
     await bob.nats.flush()
-    assert heard == []
+    assert received == []
 
 
 NASTY = [

@@ -476,17 +476,17 @@ async def test_service_discovery_lists_every_worker_and_its_statistics(
         await bridge.request(LATEST)
     await failure(bridge, "pylon.v1.identity.alice.neurons.latest")
 
-    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def listen(message: Msg) -> None:
-        await heard.put(json.loads(message.data))
+        await received.put(json.loads(message.data))
 
     await bridge.subscribe("_INBOX.bridge.discovery", listen)
 
     async def ask(subject: str, answers: int) -> list[dict[str, Any]]:
         await bridge.nats.publish(subject, b"", reply="_INBOX.bridge.discovery")
         async with asyncio.timeout(HANGS_AFTER_S):
-            return [await heard.get() for _ in range(answers)]
+            return [await received.get() for _ in range(answers)]
 
     ids = {service.discovery.id for service in services}
     for subject in ("$SRV.PING", "$SRV.PING.pylon"):

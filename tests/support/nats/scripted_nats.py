@@ -46,7 +46,7 @@ class ScriptedNats:
 
     answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
     is_connected: bool = True
-    heard: dict[str, Callable[[bytes], None]] = field(
+    callbacks: dict[str, Callable[[bytes], None]] = field(
         default_factory=dict[str, Callable[[bytes], None]]
     )
     asked: list[Asked] = field(default_factory=list)
@@ -64,12 +64,12 @@ class ScriptedNats:
     async def subscribe(
         self, subject: str, callback: Callable[[bytes], None]
     ) -> AsyncGenerator[None]:
-        """Store `callback` in `heard` while the subscription lasts."""
-        self.heard[subject] = callback
+        """Store `callback` in `callbacks` while the subscription lasts."""
+        self.callbacks[subject] = callback
         try:
             yield
         finally:
-            del self.heard[subject]
+            del self.callbacks[subject]
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float

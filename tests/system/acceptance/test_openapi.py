@@ -64,12 +64,12 @@ async def test_every_operation_behaves_as_documented(
             assert (await client.get("/metrics")).status_code == 403
             wrong = {"Authorization": f"Bearer {OPEN_TOKEN}"}
             assert (await client.get("/metrics", headers=wrong)).status_code == 403
-            told = await client.get(
+            page = await client.get(
                 "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
             )
-        assert told.status_code == 200
-        assert MARK not in told.text
-        append_output(tmp_path, told.content)
+        assert page.status_code == 200
+        assert MARK not in page.text
+        append_output(tmp_path, page.content)
 
 
 async def test_a_private_key_is_returned_to_its_caller_and_stored_nowhere(

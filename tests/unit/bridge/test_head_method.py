@@ -57,7 +57,7 @@ async def test_head_of_a_stream_returns_the_headers(
     assert (await client.head("/api/v1/block/stream")).status_code == 401
     response = await client.head(f"{JOB}/stream", headers=SN1)
     assert (response.status_code, response.content) == (200, b"")
-    assert not nats.heard, "nobody subscribes any more"
+    assert not nats.callbacks, "nobody subscribes any more"
 
 
 async def test_it_is_no_operation_of_the_document(client: httpx.AsyncClient) -> None:

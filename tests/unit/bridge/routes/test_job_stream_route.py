@@ -63,7 +63,7 @@ async def client_of_one(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]
 
 @pytest.fixture
 async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
-    """A caller of an app of the test's own, which may therefore be told to stop."""
+    """A caller of an app of the test's own, which can therefore be stopped."""
     async with bridge_client(nats, BridgeSettings(bridge_max_streams=1)) as client:
         yield client
 
@@ -90,15 +90,15 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
     await eventually(lambda: states(stream) == [ACCEPTED])
     assert [asked.subject for asked in nats.asked] == ["pylon.v1.identity.sn1.jobs.get"]
     assert json.loads(nats.asked[0].body) == {"job_id": JOB_ID}
-    hear = nats.heard[SUBJECT]
-    hear(job(ACCEPTED, 1))  # in the response already
-    hear(job(SUBMITTING, 2, attempts=1))
-    hear(job(SUBMITTING, 2, attempts=1))
-    hear(job(SUBMITTING, 2, attempts=2))  # another change within the same millisecond
-    hear(job(ACCEPTED, 1))  # one that was overtaken
-    hear(b"not of this version")
-    hear(job(CONFIRMED, 3))
-    hear(job(CONFIRMED, 3))
+    publish = nats.callbacks[SUBJECT]
+    publish(job(ACCEPTED, 1))  # in the response already
+    publish(job(SUBMITTING, 2, attempts=1))
+    publish(job(SUBMITTING, 2, attempts=1))
+    publish(job(SUBMITTING, 2, attempts=2))  # another change within the same millisecond
+    publish(job(ACCEPTED, 1))  # one that was overtaken
+    publish(b"not of this version")
+    publish(job(CONFIRMED, 3))
+    publish(job(CONFIRMED, 3))
     async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert sent(stream) == [
@@ -107,7 +107,7 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
     assert stream.status == 200
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "private, no-store"
-    assert not nats.heard, "nobody listens any more"
+    assert not nats.callbacks, "nobody listens any more"
     assert len(nats.asked) == 1
 
 
@@ -115,7 +115,7 @@ async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     def answer(_asked: Asked) -> bytes:
-        nats.heard[SUBJECT](job(CONFIRMED, 2))
+        nats.callbacks[SUBJECT](job(CONFIRMED, 2))
         return job(ACCEPTED, 1)
 
     nats.answer = answer
@@ -140,7 +140,7 @@ async def test_the_end_of_a_job_is_sent_even_if_its_workers_clock_is_behind(
     nats.answer = lambda _asked: job(SUBMITTING, 5_000)
     stream = Stream(client_of_one, PATH, **SN1)
     await stream.has("SUBMITTING")
-    nats.heard[SUBJECT](job(CONFIRMED, 4_000))
+    nats.callbacks[SUBJECT](job(CONFIRMED, 4_000))
     async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [SUBMITTING, CONFIRMED]
@@ -195,7 +195,7 @@ async def test_a_bridge_that_stops_says_so(
     assert [name for name, _ in sent(stream)] == ["job", "closing"]
     late = await own_client.get(PATH, headers=SN1)
     assert "event: closing" in late.text
-    assert not nats.heard
+    assert not nats.callbacks
 
 
 async def test_a_stream_counts_towards_the_limit_until_it_ends(
@@ -206,7 +206,7 @@ async def test_a_stream_counts_towards_the_limit_until_it_ends(
     refused = await client_of_one.get(PATH, headers=SN1)
     assert (refused.status_code, refused.json()["code"]) == (429, "OVERLOADED")
     await stream.leave()
-    assert not nats.heard
+    assert not nats.callbacks
     nats.answer = lambda _asked: job(CONFIRMED, 2)
     assert (await client_of_one.get(PATH, headers=SN1)).status_code == 200
 
@@ -220,7 +220,7 @@ async def test_an_unknown_job_is_not_found(
     nats.answer = answer
     response = await client_of_one.get(PATH, headers=SN1)
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
-    assert not nats.heard
+    assert not nats.callbacks
 
 
 @pytest.mark.parametrize(
@@ -240,4 +240,4 @@ async def test_unauthorized_callers_and_unknown_jobs_get_no_stream(
 ) -> None:
     assert (await client.get(path, headers=headers)).status_code == status
     assert not nats.asked
-    assert not nats.heard
+    assert not nats.callbacks

@@ -39,7 +39,7 @@ async def test_a_deferred_job_is_stored_once() -> None:
     for _ in range(5):
         await system.execute_once(job)
         world.tick()
-    assert [told.state for told in system.changes] == [JobState.ACCEPTED, JobState.WAITING]
+    assert [change.state for change in system.changes] == [JobState.ACCEPTED, JobState.WAITING]
 
 
 @pytest.mark.parametrize(

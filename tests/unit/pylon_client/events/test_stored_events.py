@@ -11,8 +11,8 @@ HASH = f"0x{7:064x}"
 
 @pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1"])
 def test_an_event_contains_its_block(subject: str) -> None:
-    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
-    event = parse_event(subject, told, b"body")
+    sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
+    event = parse_event(subject, sent, b"body")
     assert event is not None
     assert (event.block.number, event.block.hash, event.lost) == (7, HASH, range(5, 7))
 
@@ -29,8 +29,8 @@ def test_an_event_contains_its_block(subject: str) -> None:
     ],
 )
 def test_other_subjects_have_no_events(subject: str) -> None:
-    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
-    assert parse_event(subject, told, b"body") is None
+    sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
+    assert parse_event(subject, sent, b"body") is None
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_other_subjects_have_no_events(subject: str) -> None:
     ],
 )
 def test_invalid_headers_are_rejected(odd: dict[str, str]) -> None:
-    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
-    assert parse_event(BLOCK, told, b"body") is None
+    sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
+    assert parse_event(BLOCK, sent, b"body") is None

@@ -152,17 +152,16 @@ class BlockPublisher:
             subnet.enqueue(Block(number=info.number, hash=info.hash))
 
     async def _fetch_neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
-        timeout_s = self._chain_timeout_s
         try:
-            return block, await self._reader.query(Neurons(netuid), block, timeout_s=timeout_s)
+            return block, await self._reader.query(Neurons(netuid), block)
         except FailureError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
             # Either the subnet does not exist, or a reorg has removed the block.
-            current = await self._chain.block(block.number, timeout_s=timeout_s)
+            current = await self._chain.block(block.number, timeout_s=self._chain_timeout_s)
             if current == block:
                 raise
-        return current, await self._reader.query(Neurons(netuid), current, timeout_s=timeout_s)
+        return current, await self._reader.query(Neurons(netuid), current)
 
     async def _read_block(self, number: BlockNumber) -> BlockInfo | None:
         pauses = Backoff(initial_s=0.1, max_s=2.0)

@@ -1,30 +1,27 @@
 """Reads of the chain as encoded replies: shared between callers and cached by block hash."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Query
-from pylon.common.read_cache import ReadCache, SingleFlight, chain_timeout_error
+from pylon.common.read_cache import ReadCache, SingleFlight
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber
-
-T = TypeVar("T")
 
 
 class ChainReader:
     """Reads the chain for handlers and publishers, with one request per distinct read.
 
-    A shared request has the chain's own timeout, since several callers may wait for it. Each
-    caller waits at most for its own `timeout_s`.
+    Several callers may wait for one read, so its timeout is that of the chain. A caller with an
+    earlier deadline cancels its call; the read ends when its last caller has left.
 
     Args:
         chain: the chain to read.
-        chain_timeout_s: timeout of a shared request, in seconds.
+        chain_timeout_s: timeout of a shared read, in seconds.
         cache: holds encoded results by query and block hash; a new one by default.
     """
 
@@ -37,7 +34,7 @@ class ChainReader:
         self._block_flight = SingleFlight[Block]()
         self._info_flight = SingleFlight[tuple[Block, bytes]]()
 
-    async def latest_block(self, *, timeout_s: float) -> Block:
+    async def latest_block(self) -> Block:
         """Request the newest block from the chain.
 
         Raises:
@@ -47,9 +44,9 @@ class ChainReader:
         async def fetch() -> Block:
             return await self._chain.latest_block(timeout_s=self._chain_timeout_s)
 
-        return await _with_timeout(timeout_s, self._block_flight.get("latest", fetch))
+        return await self._block_flight.get("latest", fetch)
 
-    async def latest_block_info(self, *, timeout_s: float) -> tuple[Block, bytes]:
+    async def latest_block_info(self) -> tuple[Block, bytes]:
         """Request the newest block and its timestamp; return the block and its encoded info.
 
         Raises:
@@ -61,9 +58,9 @@ class ChainReader:
             info = await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
             return block, wire.encode(info)
 
-        return await _with_timeout(timeout_s, self._info_flight.get("latest", fetch))
+        return await self._info_flight.get("latest", fetch)
 
-    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+    async def block(self, number: BlockNumber) -> Block:
         """Request a block of the best chain by its number.
 
         The result is not cached: a reorg may give the number of a recent block another hash.
@@ -75,9 +72,9 @@ class ChainReader:
         async def fetch() -> Block:
             return await self._chain.block(number, timeout_s=self._chain_timeout_s)
 
-        return await _with_timeout(timeout_s, self._block_flight.get(number, fetch))
+        return await self._block_flight.get(number, fetch)
 
-    async def query(self, query: Query[BaseModel], block: Block, *, timeout_s: float) -> bytes:
+    async def query(self, query: Query[BaseModel], block: Block) -> bytes:
         """Return the encoded result of a query at a block, from the cache or the chain.
 
         Raises:
@@ -88,28 +85,15 @@ class ChainReader:
             chain_timeout_s = self._chain_timeout_s
             return wire.encode(await self._chain.query(query, block, timeout_s=chain_timeout_s))
 
-        return await self.cached((query, block.hash), fetch, timeout_s=timeout_s)
+        return await self._cache.get((query, block.hash), fetch)
 
     async def cached(
-        self,
-        key: Hashable,
-        fetch: Callable[[], Coroutine[Any, Any, bytes]],
-        *,
-        timeout_s: float,
+        self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, bytes]]
     ) -> bytes:
-        """Return the cached value of `key`, or call `fetch` once for all concurrent callers.
+        """Return the cached value of `key`, or call `compute` once for all concurrent callers.
 
         Args:
             key: identifies the value; it must contain the hash of a block.
-            fetch: computes the value.
-            timeout_s: how long this caller waits, in seconds.
+            compute: computes the value.
         """
-        return await _with_timeout(timeout_s, self._cache.get(key, fetch))
-
-
-async def _with_timeout(timeout_s: float, response: Coroutine[Any, Any, T]) -> T:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await response
-    except TimeoutError:
-        raise chain_timeout_error(timeout_s) from None
+        return await self._cache.get(key, compute)

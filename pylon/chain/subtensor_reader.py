@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import AbstractContextManager
-from typing import Any, Final, TypeVar, cast
+from functools import partial
+from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
 from pylon.chain.endpoint_label import endpoint_label
@@ -21,7 +22,6 @@ from pylon_client.contract.types import BlockNumber, Timestamp
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Instrument = Callable[[str, str], AbstractContextManager[object]]
 """Returns a context manager that measures an operation, given its name and its netuid or ""."""
 
@@ -111,19 +111,17 @@ class SubtensorReader:
             now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
             return Timestamp(timestamp_ms(now_ms) // 1000)
 
-        with self._instrument("timestamp", ""):
-            return await self._read_at(block, read, timeout_s=timeout_s)
+        with self._instrument("timestamp", ""), self._naming(block):
+            return await self._owner.call(read, timeout_s=timeout_s)
 
     async def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
     ) -> ResultT_co:
         """Return the result of a query on the state after a block."""
 
-        async def read(sdk: Sdk) -> ResultT_co:
-            return await query.execute(sdk, block)
-
-        with self._instrument(query.name, str(getattr(query, "netuid", ""))):
-            return await self._read_at(block, read, timeout_s=timeout_s)
+        read = partial(query.execute, block=block)
+        with self._instrument(query.name, str(getattr(query, "netuid", ""))), self._naming(block):
+            return await self._owner.call(read, timeout_s=timeout_s)
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """Yield the number of each new best block that the node announces.
@@ -177,13 +175,12 @@ class SubtensorReader:
         if self._unsubscribe_tasks:
             await asyncio.wait(self._unsubscribe_tasks, timeout=1.0)
 
-    async def _read_at(
-        self, block: Block, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float
-    ) -> T:
+    @contextlib.contextmanager
+    def _naming(self, block: Block) -> Generator[None]:
+        """Add the block to the SDK's errors; errors raised by the reads here are complete."""
         try:
-            return await self._owner.call(read, timeout_s=timeout_s)
+            yield
         except FailureError as error:
-            # The SDK's errors do not name the block; errors raised by the reads here are complete.
             if not isinstance(error.__cause__, FaultError):
                 raise
             if error.code is ErrorCode.NOT_FOUND:

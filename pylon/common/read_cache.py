@@ -8,8 +8,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from cachetools import LRUCache
 
-from pylon_client.contract.failures import ErrorCode, FailureError
-
 V = TypeVar("V")
 
 MAX_CACHE_BYTES: Final = 64 * 1024 * 1024
@@ -27,9 +25,13 @@ class SingleFlight(Generic[V]):
 
     The cancellation of a caller does not affect the others; when the last caller is cancelled, the
     call is cancelled. An error is raised to all waiting callers, and is not cached.
+
+    Attributes:
+        started_calls: number of calls of `fetch` so far.
     """
 
     def __init__(self) -> None:
+        self.started_calls = 0
         self._calls: dict[Hashable, _SharedCall[V]] = {}
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
@@ -38,6 +40,7 @@ class SingleFlight(Generic[V]):
         if flight is None:
             flight = _SharedCall(asyncio.create_task(fetch()))
             self._calls[key] = flight
+            self.started_calls += 1
             flight.task.add_done_callback(lambda _: self._finish(key, flight))
         flight.waiters += 1
         try:
@@ -62,14 +65,17 @@ class ReadCache:
 
     Attributes:
         hits: number of reads that were served from the cache.
-        misses: number of reads that were fetched.
     """
 
     def __init__(self, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self.hits = 0
-        self.misses = 0
         self._cache = LRUCache[Hashable, bytes](max_bytes, getsizeof=len)
         self._single_flight = SingleFlight[bytes]()
+
+    @property
+    def misses(self) -> int:
+        """Return the number of reads that were fetched."""
+        return self._single_flight.started_calls
 
     @property
     def size_bytes(self) -> int:
@@ -82,19 +88,7 @@ class ReadCache:
         if cached is not None:
             self.hits += 1
             return cached
-
-        async def fetch_and_cache() -> bytes:
-            self.misses += 1
-            result = await fetch()
-            with contextlib.suppress(ValueError):  # larger than the whole cache
-                self._cache[key] = result
-            return result
-
-        return await self._single_flight.get(key, fetch_and_cache)
-
-
-def chain_timeout_error(timeout_s: float) -> FailureError:
-    """Return the error of a caller whose timeout expired before the chain responded."""
-    return FailureError(
-        ErrorCode.CHAIN_TIMEOUT, f"The chain did not answer within {timeout_s:g} s."
-    )
+        result = await self._single_flight.get(key, fetch)
+        with contextlib.suppress(ValueError):  # larger than the whole cache
+            self._cache[key] = result
+        return result

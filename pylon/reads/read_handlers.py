@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from pylon.blocks.snapshots import Snapshots
+from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.query import Query
@@ -68,9 +68,7 @@ class ReadHandlers:
         if snapshot is not None:
             return CallResult(snapshot.body, snapshot.block)
         with call.without_permit():
-            block, body = await self._with_last_head(
-                self._reader.latest_block_info(timeout_s=call.timeout_s)
-            )
+            block, body = await self._with_last_head(self._reader.latest_block_info())
         return CallResult(body, block)
 
     async def recent_neurons(self, call: ServiceCall[Params]) -> CallResult:
@@ -91,7 +89,8 @@ class ReadHandlers:
         is_live = self._snapshots.latest_block() is not None
         if is_live and self._snapshots.get(str(NeuronsEventSubject(netuid))) is None:
             try:
-                await self._query_latest(Neurons(netuid), call)
+                with call.without_permit():
+                    await self._query_chain(Neurons(netuid), call.params)
             except FailureError as error:
                 if error.code is ErrorCode.NOT_FOUND:
                     raise
@@ -109,51 +108,44 @@ class ReadHandlers:
         """
         read = resolve(call, self._addresses, uses_own_hotkey=spec.uses_own_hotkey)
         query = spec.query(read)
-        if isinstance(call.params, BlockParams):
+        found = self._latest_snapshot(query, call.params)
+        if found is None:
             with call.without_permit():
-                block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
-            result = await self._query_at(query, block, call)
-        else:
-            block, result = await self._query_latest(query, call)
+                found = await self._query_chain(query, call.params)
         project = spec.project
         if project is None:
-            return CallResult(result, block)
+            return CallResult(found.body, found.block)
 
         async def projected() -> bytes:
-            return wire.encode(project(wire.decode(result), read))
+            return wire.encode(project(wire.decode(found.body), read))
 
-        key = (read, block.hash)
-        body = await self._reader.cached(key, projected, timeout_s=call.timeout_s)
-        return CallResult(body, block)
+        body = await self._reader.cached((read, found.block.hash), projected)
+        return CallResult(body, found.block)
 
-    async def _query_latest(
-        self, query: Query[BaseModel], call: ServiceCall[Params]
-    ) -> tuple[Block, bytes]:
-        if isinstance(query, Neurons):
-            snapshot = self._snapshots.latest_neurons(query.netuid)
-            if snapshot is not None:
-                return snapshot.block, snapshot.body
+    def _latest_snapshot(self, query: Query[BaseModel], params: Params) -> Snapshot | None:
+        if not isinstance(query, Neurons) or isinstance(params, BlockParams):
+            return None
+        return self._snapshots.latest_neurons(query.netuid)
+
+    async def _query_chain(self, query: Query[BaseModel], params: Params) -> Snapshot:
+        """Return the result at the block of the parameters, or at the newest block."""
+        if isinstance(params, BlockParams):
+            block = await self._reader.block(params.block_number)
+            if isinstance(query, Neurons):
+                snapshot = self._snapshots.get(str(NeuronsEventSubject(query.netuid)))
+                if snapshot is not None and snapshot.block.hash == block.hash:
+                    return snapshot
+            return Snapshot(block, await self._reader.query(query, block))
         newest = self._snapshots.latest_block()
         if newest is not None:
             try:
-                return newest.block, await self._query_at(query, newest.block, call)
+                return Snapshot(newest.block, await self._reader.query(query, newest.block))
             except FailureError as error:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
                 # Either the item does not exist, or a reorg has removed the block.
-        with call.without_permit():
-            block = await self._with_last_head(self._reader.latest_block(timeout_s=call.timeout_s))
-        return block, await self._query_at(query, block, call)
-
-    async def _query_at(
-        self, query: Query[BaseModel], block: Block, call: ServiceCall[Params]
-    ) -> bytes:
-        if isinstance(query, Neurons):
-            snapshot = self._snapshots.get(str(NeuronsEventSubject(query.netuid)))
-            if snapshot is not None and snapshot.block.hash == block.hash:
-                return snapshot.body
-        with call.without_permit():
-            return await self._reader.query(query, block, timeout_s=call.timeout_s)
+        block = await self._with_last_head(self._reader.latest_block())
+        return Snapshot(block, await self._reader.query(query, block))
 
     async def _with_last_head(self, response: Coroutine[Any, Any, T]) -> T:
         """Return the chain's response; add the last known head to an outage's error."""

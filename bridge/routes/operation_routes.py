@@ -208,20 +208,16 @@ def _endpoint(
         ] = None,
     ) -> Response:
         body = wire.encode(params)
-        with limit.admit(
-            subject.identity
-            if isinstance(subject, IdentitySubject)
-            else authenticator.limit_key(request)
-        ):
-            reply = await cancel_on_disconnect(
-                request,
-                nats.request(
+        of_identity = isinstance(subject, IdentitySubject)
+        caller = subject.identity if of_identity else authenticator.limit_key(request)
+        with limit.admit(caller):
+            async with cancel_on_disconnect(request):
+                reply = await nats.request(
                     str(subject),
                     body,
                     headers=_nats_headers(request, subject),
                     timeout_s=settings.request_timeout_s(timeout_s),
-                ),
-            )
+                )
         return response_builder.build(
             request,
             reply,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -13,7 +13,6 @@ from nats.aio.subscription import Subscription
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import OPEN_USER, inbox_prefix
-from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.log_limit import LogLimit, error_origin
 from pylon_client.nats.connection_options import ConnectionOptions
 from pylon_client.nats.nats_client import PylonNatsClient, ReceivedMsg
@@ -47,10 +46,6 @@ PING_INTERVAL_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5.0
 PENDING_MAX_MSGS: Final = 65_536
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
-HEADERS_MAX_BYTES: Final = 4096
-"""Bytes of the server's `max_payload` that are reserved for headers.
-
-The server closes the connection on a larger message."""
 
 
 @dataclass(slots=True)
@@ -75,6 +70,7 @@ class NatsConnection:
 
     Attributes:
         nats: the NATS client, for streams and subscriptions.
+        request: sends a request; see `RequestSender.request`.
         user: the NATS user of this connection.
         counts: counters of this connection.
         closed: set when the connection has ended permanently: by `close`, by `drain`, or because
@@ -99,9 +95,9 @@ class NatsConnection:
         self._connect_errors: list[Exception] = []
         self._log_limit = LogLimit()
         self._pending = PendingRequests()
-        self._sender = RequestSender(
+        self.request = RequestSender(
             self.nats, self._pending, self._await_connected, self._may_retry_read
-        )
+        ).request
         self._gap_listeners: set[Callable[[], None]] = set()
         self._violation_listeners: set[Callable[[PermissionViolation, FailureError], None]] = set()
 
@@ -112,8 +108,8 @@ class NatsConnection:
 
     @property
     def max_payload_bytes(self) -> int:
-        """Return the maximum size of a body, beside headers of up to `HEADERS_MAX_BYTES`."""
-        return self.nats.max_payload - HEADERS_MAX_BYTES
+        """Return the maximum size of a body, without headers."""
+        return self.nats.body_max_bytes
 
     def on_gap(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever messages may have been lost: after a reconnect or a drop.
@@ -137,34 +133,6 @@ class NatsConnection:
         """
         self._violation_listeners.add(listener)
         return lambda: self._violation_listeners.discard(listener)
-
-    async def request(
-        self,
-        subject: str,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-    ) -> Reply:
-        """Return the successful reply to a request.
-
-        Headers carry the timeout and the contract's version. If this call is cancelled, the worker
-        cancels the request. A read is sent again after a disconnect, within the timeout.
-
-        Args:
-            subject: the subject of the request.
-            body: JSON parameters.
-            headers: further headers.
-            timeout_s: timeout for the reply, in seconds.
-
-        Raises:
-            FailureError: the failure in the reply. Otherwise FORBIDDEN if the server denies the
-                subject, NATS_UNAVAILABLE if there is no connection, the connection broke, or no
-                worker is running, DEADLINE_EXCEEDED if there was no reply in time, and INVALID if
-                the body is too large.
-        """
-        if len(body) > self.max_payload_bytes:
-            raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
-        return await self._sender.request(subject, body, headers or {}, timeout_s)
 
     def _may_retry_read(self, error: FailureError) -> bool:
         is_lost = time.monotonic() - self._disconnected_at_s < READ_RETRY_WINDOW_S

@@ -12,23 +12,18 @@ def request_of(messages: "asyncio.Queue[dict[str, Any]]") -> Request:
     return Request({"type": "http"}, messages.get)
 
 
-async def test_the_result_is_returned_while_the_client_is_connected() -> None:
-    async def work() -> int:
+async def test_a_block_ends_normally_while_the_client_is_connected() -> None:
+    async with cancel_on_disconnect(request_of(asyncio.Queue())):
         await asyncio.sleep(0)
-        return 7
-
-    assert await cancel_on_disconnect(request_of(asyncio.Queue()), work()) == 7
 
 
-async def test_an_error_of_the_work_is_raised() -> None:
-    async def work() -> int:
-        raise ValueError("broken")
-
+async def test_an_error_of_the_block_is_raised() -> None:
     with pytest.raises(ValueError, match="broken"):
-        await cancel_on_disconnect(request_of(asyncio.Queue()), work())
+        async with cancel_on_disconnect(request_of(asyncio.Queue())):
+            raise ValueError("broken")
 
 
-async def test_a_disconnect_cancels_the_work() -> None:
+async def test_a_disconnect_cancels_the_block() -> None:
     messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     cancelled = asyncio.Event()
 
@@ -41,6 +36,21 @@ async def test_a_disconnect_cancels_the_work() -> None:
             cancelled.set()
 
     with pytest.raises(FailureError) as caught:
-        await cancel_on_disconnect(request_of(messages), work())
+        async with cancel_on_disconnect(request_of(messages)):
+            await work()
     assert caught.value.code is ErrorCode.CANCELLED
     assert cancelled.is_set()
+    await asyncio.sleep(0)  # no cancellation is left over
+
+
+async def test_another_cancellation_is_raised_as_it_is() -> None:
+    async def block() -> None:
+        async with cancel_on_disconnect(request_of(asyncio.Queue())):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(block())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()

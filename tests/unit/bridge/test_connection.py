@@ -19,12 +19,13 @@ OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
 class FakeConnection(NatsConnection):
     def __init__(self) -> None:
         super().__init__(OPTIONS)
+        self.request = self._echo_subject
 
     @property
     def is_connected(self) -> bool:
         return not self.closed.is_set()
 
-    async def request(
+    async def _echo_subject(
         self,
         subject: str,
         body: bytes = b"",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -30,10 +30,10 @@ RETRY_MAX_DELAY_S: Final = 2.0
 class NatsPort(Protocol):
     """The NATS operations that routes use."""
 
-    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
-        """Yield the stored events of a subject, then new ones, each once and in order.
+    async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
+        """Pass the stored events of a subject to `receive`, then new ones, each once and in order.
 
-        The generator never ends by itself: without a connection, it waits for one.
+        It never ends by itself: without a connection, it waits for one.
         """
         ...
 
@@ -126,9 +126,9 @@ class BridgeConnection:
                 ErrorCode.SHUTTING_DOWN, "This bridge is stopping; retry at another one."
             ) from error
 
-    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
-        """Yield the events of a subject, across reconnects; see `NatsPort`."""
-        return follow_subject(self._wait_connected, subject)
+    async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
+        """Pass the events of a subject to `receive`, across reconnects; see `NatsPort`."""
+        await follow_subject(self._wait_connected, subject, receive)
 
     def subscribe(
         self, subject: str, callback: Callable[[bytes], None]

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
+
+from fastapi.sse import format_sse_event
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
@@ -27,16 +29,24 @@ FORBIDDEN_RETRY_DELAY_S: Final = 10.0
 It exceeds `RETRY_DELAY_S`, since only a change of the server's configuration can help.
 """
 
-EventSource = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
-"""Yields batches of a subject's events in order, endlessly: stored events first, then new ones.
+EventSource = Callable[[str, Callable[[Sequence[FeedEvent]], None]], Awaitable[None]]
+"""Passes batches of a subject's events to a callback in order, endlessly: stored events first.
 
 The first batch ends with the newest stored event."""
 
 
 async def follow_subject(
-    get_connection: Callable[[], Awaitable[NatsConnection]], subject: str
-) -> AsyncGenerator[Sequence[FeedEvent]]:
-    """Yield batches of a subject's events, across connections, each event once and in order."""
+    get_connection: Callable[[], Awaitable[NatsConnection]],
+    subject: str,
+    receive: Callable[[Sequence[FeedEvent]], None],
+) -> None:
+    """Pass a subject's events to `receive`, across connections, each event once and in order.
+
+    Args:
+        get_connection: waits for a connection.
+        subject: the subject of the events.
+        receive: called with each batch; the first one ends with the newest stored event.
+    """
     last_number: BlockNumber | None = None
     log_limit = LogLimit()
     while True:
@@ -56,7 +66,7 @@ async def follow_subject(
                     batch.append(event)
                     if event.block.number >= until:
                         last_number = event.block.number
-                        yield batch
+                        receive(batch)
                         batch = []
         except (FailureError, OSError) as error:
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
@@ -113,7 +123,7 @@ class EventBuffer:
     therefore costs no memory, and catches up unless it falls behind by more than the buffer's size.
 
     Args:
-        encode: encodes an event as a frame; raises ValueError if the event cannot be decoded.
+        event_name: name of the frames.
         on_unreadable: called for each event that cannot be decoded.
 
     Attributes:
@@ -122,11 +132,11 @@ class EventBuffer:
 
     def __init__(
         self,
-        encode: Callable[[FeedEvent], bytes],
+        event_name: str,
         on_unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         self.ended = False
-        self._encode = encode
+        self._event_name = event_name
         self._on_unreadable = on_unreadable
         self._log_limit = LogLimit()
         self._frames: deque[SseFrame] = deque(maxlen=BUFFER_SIZE)
@@ -137,17 +147,19 @@ class EventBuffer:
         """The newest frame; None before the first one."""
         return self._frames[-1] if self._frames else None
 
-    def add(self, *events: FeedEvent) -> None:
+    def add(self, events: Sequence[FeedEvent]) -> None:
         """Append events, which must be newer than all before, and wake the listeners."""
         for event in events:
+            number = event.block.number
             try:
-                self._frames.append(SseFrame(event.block.number, self._encode(event)))
+                frame = format_sse_event(
+                    event=self._event_name, id=str(number), data_str=event.body.decode()
+                )
+                self._frames.append(SseFrame(number, frame))
             except ValueError:
                 self._on_unreadable()
                 if self._log_limit.is_due("unreadable"):
-                    logger.warning(
-                        *("Could not decode block %d of %s", event.block.number, event.subject)
-                    )
+                    logger.warning("Could not decode block %d of %s", number, event.subject)
         self._notify()
 
     def end(self) -> None:
@@ -203,11 +215,16 @@ class EventBuffers:
         """Return the buffer of a subject, or None if it has not been opened."""
         return self._buffers.get(subject)
 
-    def open(self, subject: str, encode: Callable[[FeedEvent], bytes]) -> EventBuffer:
-        """Return the buffer of a subject; create and fill it if it has not been opened."""
+    def open(self, subject: str, event_name: str) -> EventBuffer:
+        """Return the buffer of a subject; create and fill it if it has not been opened.
+
+        Args:
+            subject: the subject of the events.
+            event_name: name of their frames.
+        """
         channel = self._buffers.get(subject)
         if channel is None:
-            channel = self._buffers[subject] = EventBuffer(encode, self._count_unreadable)
+            channel = self._buffers[subject] = EventBuffer(event_name, self._count_unreadable)
             if self._closed:
                 channel.end()
             else:
@@ -229,9 +246,7 @@ class EventBuffers:
 
     async def _fill(self, buffer: EventBuffer, subject: str) -> None:
         try:
-            async with aclosing(self._events(subject)) as events:
-                async for newer in events:
-                    buffer.add(*newer)
+            await self._events(subject, buffer.add)
         except Exception:
             logger.exception("Event feed of %s failed; its listeners must reconnect", subject)
         finally:

@@ -115,7 +115,7 @@ def create_app(
     if settings.bridge_root_path:
         app.add_middleware(RootPath, root_path=settings.bridge_root_path)
     authenticator = Authenticator(settings)
-    event_buffers = EventBuffers(nats.events)
+    event_buffers = EventBuffers(nats.follow)
     job_streams = JobStreams()
 
     def close_streams() -> None:

@@ -8,7 +8,7 @@ stops, an event `closing` asks clients to reconnect.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,6 @@ from bridge.event_buffers import BUFFER_SIZE, EventBuffer
 from bridge.head_method import is_head_request
 from pylon_client.contract import wire
 from pylon_client.contract.types import BlockNumber
-from pylon_client.events.feed import FeedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +43,6 @@ class StreamCounts:
     open_streams: int = 0
     fell_behind: int = 0
     timed_out: int = 0
-
-
-def frame_encoder(event_name: str) -> Callable[[FeedEvent], bytes]:
-    """Return an encoder of events as SSE frames named `event_name`, with the body of the read."""
-
-    def frame(event: FeedEvent) -> bytes:
-        return format_sse_event(
-            event=event_name, id=str(event.block.number), data_str=event.body.decode()
-        )
-
-    return frame
 
 
 async def stream_frames(

@@ -13,7 +13,7 @@ from bridge.problems import problem_docs
 from bridge.request_tracing import request_id
 from bridge.routes.canonical_path import require_canonical_path
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
-from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
+from bridge.sse_response import StreamCounts, StreamResponse, stream_frames
 from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -87,7 +87,7 @@ def stream_routes(
         channel = buffers.get(subject)
         if channel is None:
             _require_connected(nats)
-            channel = buffers.open(subject, frame_encoder(BLOCK_EVENT))
+            channel = buffers.open(subject, BLOCK_EVENT)
         return open_stream(channel, last_id)
 
     async def stream_neurons(
@@ -99,7 +99,7 @@ def stream_routes(
         if channel is None:
             _require_connected(nats)
             await _require_tracked(nats, netuid, request)
-            channel = buffers.open(subject, frame_encoder(NEURONS_EVENT))
+            channel = buffers.open(subject, NEURONS_EVENT)
         return open_stream(channel, last_id)
 
     def add(

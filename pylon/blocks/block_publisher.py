@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pylon.blocks.publish_progress import PublishProgress
+from pylon.blocks.publish_retries import retry_stream_request
 from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_guard import may_succeed_later
 from pylon.chain.chain_reader import ChainReader
@@ -17,7 +18,6 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.events.stored_events import FeedEvent
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,8 @@ class BlockPublisher:
             SubnetPublisher(
                 netuid,
                 fetch=self._fetch_neurons,
-                publish=self._publish_event,
+                publish=sink.publish,
+                progress=self._progress,
                 on_skipped=on_skipped_neurons,
             )
             for netuid in netuids
@@ -134,7 +135,9 @@ class BlockPublisher:
             self.skipped_blocks += 1
             self._on_skipped(1)
             return True
-        await self._publish_event(block_event(info))
+        async for attempt in retry_stream_request(self._progress, f"publish block {number}"):
+            with attempt:
+                await self._sink.publish(block_event(info))
         self._on_published(number)
         self.published_blocks += 1
         if with_neurons:
@@ -197,27 +200,8 @@ class BlockPublisher:
         head = self._head()
         return head is not None and head < number
 
-    async def _publish_event(self, event: FeedEvent) -> None:
-        pauses = Backoff(initial_s=0.1, max_s=2.0)
-        while True:
-            try:
-                await self._sink.publish(event)
-            except FailureError as error:
-                self._progress.mark_active()
-                number = event.block.number
-                logger.log(
-                    pauses.log_level, "Could not publish block %d: %s; retrying", number, error
-                )
-            else:
-                return
-            await pauses.wait()
-
     async def _last_published_block(self, subject: str) -> Block | None:
-        pauses = Backoff(initial_s=0.1, max_s=2.0)
-        while True:
-            try:
+        async for attempt in retry_stream_request(self._progress, "read the event stream"):
+            with attempt:
                 return await self._sink.last_block(subject) or self._last_received(subject)
-            except FailureError as error:
-                self._progress.mark_active()
-                logger.log(pauses.log_level, "Could not read the event stream: %s; retrying", error)
-            await pauses.wait()
+        raise AssertionError("the attempts end with success or cancellation")

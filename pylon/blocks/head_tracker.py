@@ -113,7 +113,11 @@ class HeadTracker:
                 ) as heads:
                     async for head in heads:
                         pauses.reset()
-                        await self._on_announced_head(head)
+                        if self._follows(head):
+                            self._is_suspect = False
+                            self._on_head(head)
+                        else:
+                            await self._verify_head(head)
             except FailureError as error:
                 logger.log(pauses.log_level, "Lost the subscription to new heads: %s", error)
                 self._mark_lost()
@@ -127,12 +131,8 @@ class HeadTracker:
                 self.polls += 1
                 await self._query_head()
 
-    async def _on_announced_head(self, head: BlockNumber) -> None:
-        """Accept an announced head that follows the last one; otherwise query the head."""
-        if self._follows(head):
-            self._is_suspect = False
-            self._on_head(head)
-            return
+    async def _verify_head(self, head: BlockNumber) -> None:
+        """Query the head, because the announced one does not follow the last one."""
         self.suspect_heads += 1
         await self._query_head()
         if self.newest is not None and not 0 <= self.newest - head <= MAX_STEP_BLOCKS:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from pylon.blocks.publish_progress import PublishProgress
+from pylon.blocks.publish_retries import retry_stream_request
 from pylon.chain.chain_guard import may_succeed_later
 from pylon.common.backoff import Backoff
 from pylon.events.event_types import neurons_event
@@ -42,6 +44,7 @@ class SubnetPublisher:
         *,
         fetch: Callable[[NetUid, Block], Awaitable[tuple[Block, bytes]]],
         publish: Callable[[FeedEvent], Awaitable[None]],
+        progress: PublishProgress | None = None,
         retry_timeout_s: float = FETCH_RETRY_TIMEOUT_S,
         on_skipped: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
@@ -51,7 +54,8 @@ class SubnetPublisher:
             netuid: the subnet.
             fetch: returns the encoded neurons at a block, and the block at which they were read,
                 which a reorg may have replaced; raises FailureError.
-            publish: stores an event, and retries until it is stored.
+            publish: stores an event; it is called until it succeeds.
+            progress: records that the publisher waits for NATS.
             retry_timeout_s: seconds for which a failing read is retried while later blocks wait.
             on_skipped: receives the subnet and the number of skipped blocks.
         """
@@ -60,6 +64,7 @@ class SubnetPublisher:
         self.skipped_snapshots = 0
         self._fetch = fetch
         self._publish = publish
+        self._progress = progress or PublishProgress()
         self._retry_timeout_s = retry_timeout_s
         self._on_skipped = on_skipped
         self._queue: deque[Block] = deque()
@@ -94,7 +99,12 @@ class SubnetPublisher:
             while self._queue:
                 snapshot = await self._fetch_with_retries(self._queue.popleft())
                 if snapshot is not None:
-                    await self._publish(neurons_event(self.netuid, *snapshot))
+                    event = neurons_event(self.netuid, *snapshot)
+                    async for attempt in retry_stream_request(
+                        self._progress, f"publish block {event.block.number}"
+                    ):
+                        with attempt:
+                            await self._publish(event)
                     self.published_snapshots += 1
             self._queue_filled.clear()
 

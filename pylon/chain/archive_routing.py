@@ -203,14 +203,9 @@ class RoutedChain(NodeRouter[Chain]):
             lambda chain, left_s: chain.query(query, block, timeout_s=left_s),
         )
 
-    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """Yield the number of each new best block that the main node announces."""
-        heads = self._lite.subscribe_heads(silence_s=silence_s)
-        try:
-            async for number in heads:
-                yield number
-        finally:
-            await heads.aclose()
+        return self._lite.subscribe_heads(silence_s=silence_s)
 
     async def close(self) -> None:
         """Close the connections to both nodes."""

@@ -118,7 +118,6 @@ class SubtensorReader:
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
     ) -> ResultT_co:
         """Return the result of a query on the state after a block."""
-
         read = partial(query.execute, block=block)
         with self._instrument(query.name, str(getattr(query, "netuid", ""))), self._naming(block):
             return await self._owner.call(read, timeout_s=timeout_s)

@@ -11,7 +11,6 @@ from pylon.jetstream.stream_client import (
     describe_stream_error,
 )
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import retry_while_in_flight
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -59,32 +58,19 @@ class EventPublisher:
     async def publish(self, event: FeedEvent) -> None:
         """Return when the stream has stored the event, had stored it before, or has a newer one.
 
-        A write that depends on a message in flight is retried: that message is this event, from an
-        earlier attempt or from another worker, or another event of the subject.
-
         Raises:
             FailureError: NATS_UNAVAILABLE, when no acknowledgement came. The event may be stored;
                 publishing it again is safe within the stream's duplicate window.
         """
-        try:
-            await retry_while_in_flight(lambda: self._store(event), "The event stream")
-        except STREAM_ERRORS as error:
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE,
-                f"The event stream did not take the event: {describe_stream_error(error)}.",
-            ) from None
-
-    async def _store(self, event: FeedEvent) -> None:
-        """Store an event after the newest one of its subject, unless that one is as new."""
         if event.subject not in self._last_sequence_by_subject and await self._is_stored_or_newer(
             event
         ):
             return
-        body, stored_parts = event.body, ""
-        if len(body) > self._connection.max_payload_bytes:
-            stored_parts, body = await self._store_parts(event), b""
         genesis = self._genesis()
         try:
+            body, stored_parts = event.body, ""
+            if len(body) > self._connection.max_payload_bytes:
+                stored_parts, body = await self._store_parts(event), b""
             sequence = await self._stream.publish(
                 event.subject,
                 body,
@@ -98,10 +84,14 @@ class EventPublisher:
                 },
                 expected_sequence=self._last_sequence_by_subject[event.subject],
             )
-        except SequenceConflictError:
-            if await self._is_stored_or_newer(event):
+        except STREAM_ERRORS as error:
+            if isinstance(error, SequenceConflictError) and await self._is_stored_or_newer(event):
                 return
-            raise  # the next attempt stores it after the newest event of then
+            # The next attempt stores it after the newest event of then.
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE,
+                f"The event stream did not take the event: {describe_stream_error(error)}.",
+            ) from None
         raise_if_cancelled()
         self._last_sequence_by_subject[event.subject] = sequence
 

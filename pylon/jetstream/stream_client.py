@@ -19,6 +19,7 @@ from pylon.jetstream.error_codes import (
     readable_replies,
 )
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
+from pylon.jetstream.write_retry import retry_while_in_flight
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection
@@ -85,6 +86,9 @@ class StreamClient:
     ) -> int:
         """Publish a message; return its sequence after the stream has acknowledged it.
 
+        A write that depends on a message in flight is retried: that message is this one, from an
+        earlier attempt, or another one of the subject.
+
         Args:
             subject: of the message.
             body: payload, at most the maximum payload of the connection.
@@ -94,16 +98,21 @@ class StreamClient:
 
         Raises:
             SequenceConflictError: the last message of the subject has another sequence.
+            FailureError: NATS_UNAVAILABLE, when messages in flight do not become stored.
             nats.errors.Error: JetStream refused the message or did not acknowledge it.
             OSError: the connection failed.
         """
         sent = dict(headers)
         if expected_sequence is not None:
             sent[api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = str(expected_sequence)
-        try:
+
+        async def publish() -> int:
             with self._health.track_write(self._name, self._connection), readable_replies():
                 ack = await self._context.publish(subject, body, stream=self._name, headers=sent)
                 return ack_sequence(ack, self._name)
+
+        try:
+            return await retry_while_in_flight(publish, self._label)
         except nats.js.errors.APIError as error:
             if is_conflict(error):
                 raise SequenceConflictError(describe_stream_error(error)) from None

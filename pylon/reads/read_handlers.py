@@ -16,7 +16,7 @@ from pylon.reads.specs import READ_SPECS, ReadSpec
 from pylon.rpc.calls import CallResult, HandlerTable, ParamsT, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import Block, Identities
+from pylon_client.contract.models import Identities
 from pylon_client.contract.operations import Params
 from pylon_client.contract.reads import IDENTITIES, LATEST_BLOCK, RECENT_NEURONS, BlockParams
 from pylon_client.contract.subjects import NeuronsEventSubject

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -53,12 +53,12 @@ class ScriptedNats:
     published: asyncio.Queue[FeedEvent] = field(default_factory=asyncio.Queue)
     reply_headers: dict[str, str] = field(default_factory=dict)
 
-    async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
-        """Yield the events of one subject that a test puts into `published`."""
+    async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
+        """Pass the events of one subject that a test puts into `published`."""
         while True:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
-            yield [event]
+            receive([event])
 
     @asynccontextmanager
     async def subscribe(
@@ -93,8 +93,8 @@ class _Relay:
     ) -> Reply:
         return await self.nats.request(subject, body, headers=headers, timeout_s=timeout_s)
 
-    def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
-        return self.nats.events(subject)
+    async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
+        await self.nats.follow(subject, receive)
 
     def subscribe(
         self, subject: str, callback: Callable[[bytes], None]

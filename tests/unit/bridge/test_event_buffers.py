@@ -1,7 +1,7 @@
 """Frames that listeners of a stream receive, and access to it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from starlette.types import Message
 import bridge.sse_response
 from bridge.event_buffers import BUFFER_SIZE, EventBuffer, EventBuffers
 from bridge.settings import BridgeSettings
-from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
+from bridge.sse_response import StreamCounts, StreamResponse, stream_frames
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -40,9 +40,9 @@ def event_of(number: int, subject: str = "pylon.v1.event.block") -> FeedEvent:
 
 
 def channel_of(*numbers: int) -> EventBuffer:
-    channel = EventBuffer(frame_encoder("block"))
+    channel = EventBuffer("block")
     for number in numbers:
-        channel.add(event_of(number))
+        channel.add([event_of(number)])
     return channel
 
 
@@ -72,8 +72,8 @@ async def test_the_newest_value_comes_first_and_then_each_that_follows() -> None
     channel = channel_of(1, 2, 3)
     listener = Listener(channel)
     assert await listener.next() == 3
-    channel.add(event_of(4))
-    channel.add(event_of(5))
+    channel.add([event_of(4)])
+    channel.add([event_of(5)])
     assert await listener.take(2) == [4, 5]
 
 
@@ -82,7 +82,7 @@ async def test_the_first_value_may_be_still_to_come() -> None:
     listener = Listener(channel)
     waiting = asyncio.create_task(listener.next())
     await asyncio.sleep(0)
-    channel.add(event_of(1))
+    channel.add([event_of(1)])
     assert await waiting == 1
 
 
@@ -102,7 +102,7 @@ async def test_who_has_the_newest_value_waits_for_the_next() -> None:
     listener = Listener(channel, last_id=2)
     waiting = asyncio.create_task(listener.next())
     await asyncio.sleep(0)
-    channel.add(event_of(3))
+    channel.add([event_of(3)])
     assert await waiting == 3
 
 
@@ -126,10 +126,10 @@ async def test_a_slow_listener_catches_up_or_receives_a_missed_event() -> None:
     listener = Listener(channel)
     assert await listener.next() == 0
     for number in range(1, BUFFER_SIZE + 1):
-        channel.add(event_of(number))
+        channel.add([event_of(number)])
     assert await listener.take(2) == [1, 2]
     for number in range(BUFFER_SIZE + 1, 2 * BUFFER_SIZE + 1):
-        channel.add(event_of(number))
+        channel.add([event_of(number)])
     assert await listener.take(2) == ["missed", BUFFER_SIZE + 1]
     assert listener.counts.fell_behind == 1
 
@@ -139,7 +139,7 @@ async def test_a_value_is_made_into_bytes_once_for_all() -> None:
     listening = [stream_frames(channel, None, StreamCounts()) for _ in range(200)]
     tasks = [asyncio.create_task(anext(one)) for one in listening]
     await asyncio.sleep(0)
-    channel.add(event_of(1))
+    channel.add([event_of(1)])
     sent = await asyncio.gather(*tasks)
     assert len({id(frame) for frame in sent}) == 1
     for one in listening:
@@ -168,20 +168,20 @@ async def test_the_closing_event_follows_all_others() -> None:
 async def test_one_subscription_serves_all_listeners_of_a_subject() -> None:
     begun: list[str] = []
 
-    async def events(subject: str) -> AsyncGenerator[list[FeedEvent]]:
+    async def follow(subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
         begun.append(subject)
-        yield [event_of(0), event_of(1)]
+        receive([event_of(0), event_of(1)])
         await asyncio.Event().wait()
 
-    channels = EventBuffers(events)
-    opened = {id(channels.open("a", frame_encoder("block"))) for _ in range(200)}
-    channel = channels.open("b", frame_encoder("block"))
+    channels = EventBuffers(follow)
+    opened = {id(channels.open("a", "block")) for _ in range(200)}
+    channel = channels.open("b", "block")
     assert await Listener(channel).next() == 1
     assert len(opened) == 1
     assert sorted(begun) == ["a", "b"]
     channels.close()
     assert channel.ended
-    assert channels.open("c", frame_encoder("block")).ended
+    assert channels.open("c", "block").ended
     await asyncio.sleep(0)
     assert sorted(begun) == ["a", "b"]
 
@@ -190,7 +190,7 @@ async def test_events_that_cannot_be_decoded_are_skipped(caplog: pytest.LogCaptu
     channel = channel_of(1)
     listener = Listener(channel)
     assert await listener.next() == 1
-    channel.add(replace(event_of(2), body=b"\xff"), event_of(3))
+    channel.add([replace(event_of(2), body=b"\xff"), event_of(3)])
     assert await listener.take(2) == ["missed", 3]
     assert "Could not decode block 2 of pylon.v1.event.block" in caplog.text
 
@@ -200,18 +200,18 @@ async def test_listeners_of_events_that_failed_come_again_to_others(
 ) -> None:
     begun: list[str] = []
 
-    async def events(subject: str) -> AsyncGenerator[list[FeedEvent]]:
+    async def follow(subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
         begun.append(subject)
-        yield [event_of(len(begun))]
+        receive([event_of(len(begun))])
         if len(begun) == 1:
             raise LookupError("nobody has foreseen this")
         await asyncio.Event().wait()
 
-    channels = EventBuffers(events)
-    listener = Listener(channels.open("a", frame_encoder("block")))
+    channels = EventBuffers(follow)
+    listener = Listener(channels.open("a", "block"))
     assert await listener.take(2) == [1, "closing"]
     assert "Event feed of a failed" in caplog.text
-    assert await Listener(channels.open("a", frame_encoder("block"))).next() == 2
+    assert await Listener(channels.open("a", "block")).next() == 2
     channels.close()
 
 

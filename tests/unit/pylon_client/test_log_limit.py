@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from bridge.event_buffers import EventBuffer
-from bridge.sse_response import frame_encoder
 from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner, ConnectionTimeouts
 from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.unreadable_records import UNREADABLE
@@ -129,11 +128,11 @@ def test_an_unreadable_event_is_logged_once_and_counted_by_the_bridge(
         nonlocal unreadable
         unreadable += 1
 
-    channel = EventBuffer(frame_encoder("block"), count)
+    channel = EventBuffer("block", count)
     for number in range(READS):
         block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
         event = FeedEvent(str(BlockEventSubject()), block, b"{}")
-        channel.add(replace(event, body=b"\xff"), event)
+        channel.add([replace(event, body=b"\xff"), event])
     assert len(lines(caplog, "Could not decode block")) == 1
     assert unreadable == READS
 

@@ -1,6 +1,6 @@
 """`pylon worker` that kills itself (SIGKILL) at one step of its work on jobs.
 
-    python -m tests.support.product.dying_worker "after Submission.submit"
+    python -m tests.support.product.dying_worker "after SubtensorWriter.submit"
 
 It is the product except for one wrapped method.
 """
@@ -19,16 +19,19 @@ from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import ENDED, JobState
 
 _METHODS: Final = {
-    "Ledger.create": (JobStore, "create"),
-    "Ledger.set_latest": (JobStore, "advance"),
-    "WorkQueue.publish": (WorkQueue, "publish"),
-    "Leases.hold": (Leases, "hold"),
-    "Submission.sign": (SubtensorWriter, "sign"),
-    "Ledger.mark_in_flight": (JobStore, "occupy"),
-    "Submission.submit": (SubtensorWriter, "submit"),
-    "Submission.find_extrinsic": (SubtensorWriter, "find"),
-    "Submission.is_on_chain": (SubtensorWriter, "stands"),
-    "Msg.ack": (Msg, "ack"),
+    f"{owner.__name__}.{method.__name__}": (owner, method.__name__)
+    for owner, method in (
+        (JobStore, JobStore.create),
+        (JobStore, JobStore.set_latest),
+        (WorkQueue, WorkQueue.publish),
+        (Leases, Leases.hold),
+        (SubtensorWriter, SubtensorWriter.sign),
+        (JobStore, JobStore.mark_in_flight),
+        (SubtensorWriter, SubtensorWriter.submit),
+        (SubtensorWriter, SubtensorWriter.find_extrinsic),
+        (SubtensorWriter, SubtensorWriter.is_on_chain),
+        (Msg, Msg.ack),
+    )
 }
 _CHANGES: Final = {
     "change to SUBMITTING": frozenset({JobState.SUBMITTING}),
@@ -50,7 +53,7 @@ def die_at(step: str) -> None:
     """Arm this process."""
     when, _, what = step.partition(" ")
     states = _CHANGES.get(what)
-    owner, name = (JobStore, "change") if states else _METHODS[what]
+    owner, name = (JobStore, JobStore.change.__name__) if states else _METHODS[what]
     original = getattr(owner, name)
 
     def matters(arguments: tuple[Any, ...]) -> bool:
@@ -65,7 +68,7 @@ def die_at(step: str) -> None:
         if when == "before" and matters(arguments):
             _die()
         result = await original(*arguments, **more)
-        if matters(arguments) and (what != "Submission.find_extrinsic" or result is not None):
+        if matters(arguments) and (what != "SubtensorWriter.find_extrinsic" or result is not None):
             _die()
         return result
 

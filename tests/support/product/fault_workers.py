@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import signal
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,7 +103,7 @@ class Workers:
         finally:
             if step and not died:
                 self._steps.append(step)  # it did not come to it
-        if died and step:
+        if died and step and worker.process.returncode == -signal.SIGKILL:
             self._figures.steps[step] += 1
         elif not died:
             self._figures.faults[f"{'signer' if role is SIGNER else 'reader'} killed"] += 1

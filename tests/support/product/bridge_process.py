@@ -16,6 +16,7 @@ import httpx
 
 from tests.support.product.deployment import BRIDGE_PASSWORD, token_of
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.process_output import append_output
 
 POLL_S = 0.02
@@ -60,7 +61,7 @@ class BridgeProcess:
         self.max_descriptors = max_descriptors
         self.url = ""
         self._log: list[str] = []
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: PreloadedProcess | None = None
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -68,28 +69,21 @@ class BridgeProcess:
         return "".join(self._log)
 
     @property
-    def process(self) -> asyncio.subprocess.Process:
+    def process(self) -> PreloadedProcess:
         assert self._process is not None, "it was not started"
         return self._process
 
     async def launch(self) -> None:
         """Start the process without waiting until it is ready."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYLON_")}
-        argv = [sys.executable, "-m", "bridge"]
-        if self.max_descriptors is not None:
-            argv = ["sh", "-c", f'ulimit -n {self.max_descriptors}; exec "$@"', "sh", *argv]
-        self._process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=self.folder,
-            env={
-                **inherited,
-                "HOME": str(self.folder),
-                "PYLON_BRIDGE_PORT": "0",
-                **self.environment,
-            },
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        env = {
+            **inherited,
+            "HOME": str(self.folder),
+            "PYLON_BRIDGE_PORT": "0",
+            **self.environment,
+        }
+        self._process = PreloadedProcess(
+            Program(("bridge",), cwd=self.folder, env=env, max_descriptors=self.max_descriptors)
         )
         self._reading = asyncio.create_task(self._read())
 
@@ -147,7 +141,6 @@ class BridgeProcess:
         return response
 
     async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
+        async for line in await self.process.output():
             self._log.append(line.decode())
             append_output(self.folder, line)

@@ -86,11 +86,7 @@ class Workers:
         # Every other signer dies at a step of its work, the rest wherever they are.
         dies = role is SIGNER and self._random.random() < 0.5 and not self._peace.is_set()
         step = self._steps.popleft() if dies and self._steps else ""
-        argv = (
-            ("-m", "tests.support.product.dying_worker", step)
-            if step
-            else ("-m", "pylon", "worker")
-        )
+        argv = ("tests.support.product.dying_worker", step) if step else ("pylon", "worker")
         died = False
         try:
             async with worker_process(

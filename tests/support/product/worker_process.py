@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.process_output import append_output
 from tests.support.product.secret_texts import SHORT_SECRET, with_keys
 
@@ -26,7 +27,7 @@ class WorkerProcess:
         log: the text that it has logged so far.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, process: PreloadedProcess, folder: Path) -> None:
         self.process = process
         self._folder = folder
         self.log = ""
@@ -54,8 +55,7 @@ class WorkerProcess:
         await self.ends()
 
     async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
+        async for line in await self.process.output():
             self.log += line.decode()
             append_output(self._folder, line)
 
@@ -65,7 +65,7 @@ async def worker_process(
     folder: Path,
     nats_url: str,
     network: str,
-    argv: Sequence[str] = ("-m", "pylon", "worker"),
+    argv: Sequence[str] = ("pylon", "worker"),
     **settings: str,
 ) -> AsyncGenerator[WorkerProcess]:
     """Run a worker within the block; kill it afterwards, unless it has ended.
@@ -74,7 +74,7 @@ async def worker_process(
         folder: its working directory and home.
         nats_url: of NATS.
         network: URL of the chain node; keys are added to its path and query.
-        argv: the arguments of this interpreter that run it.
+        argv: the module and its arguments that run it.
         settings: other variables, by their full names.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
@@ -87,15 +87,8 @@ async def worker_process(
         "PYTHONPATH": str(Path.cwd()),
         "HOME": str(folder),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *argv,
-        cwd=folder,
-        env=env | settings,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    worker = WorkerProcess(process, folder)
+    program = Program(argv, cwd=folder, env=env | settings, discards_stdout=True)
+    worker = WorkerProcess(PreloadedProcess(program), folder)
     try:
         yield worker
     except asyncio.CancelledError:

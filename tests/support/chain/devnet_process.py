@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import signal
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.process_output import open_output
+from tests.support.product.preloaded_process import PreloadedProcess, Program
+from tests.support.product.process_output import output_path
 
 
 class DevnetProcess(DevnetControl):
@@ -31,7 +32,8 @@ class DevnetProcess(DevnetControl):
         self.block_time_s = block_time_s
         self.more = more
         self.port = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: PreloadedProcess | None = None
+        self._output: asyncio.StreamReader | None = None
 
     @property
     def pid(self) -> int:
@@ -61,22 +63,20 @@ class DevnetProcess(DevnetControl):
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             state = [f"--state={self.folder}"]
-        with open_output(self.folder) as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "pylon_devnet",
-                f"--port={self.port}",
-                f"--block-time={self.block_time_s}",
-                "--control-port=0",
-                *state,
-                *self.more,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self._process.stdout is not None
+        argv = (
+            "pylon_devnet",
+            f"--port={self.port}",
+            f"--block-time={self.block_time_s}",
+            "--control-port=0",
+            *state,
+            *self.more,
+        )
+        self._process = PreloadedProcess(
+            Program(argv, cwd=Path.cwd(), env=os.environ.copy(), stderr=output_path(self.folder))
+        )
         async with asyncio.timeout(HANGS_AFTER_S):
-            while line := (await self._process.stdout.readline()).decode():
+            self._output = await self._process.output()
+            while line := (await self._output.readline()).decode():
                 if line.startswith("devnet control "):
                     self.control_url = line.split()[-1]
                 if line.startswith("devnet ready "):
@@ -94,5 +94,6 @@ class DevnetProcess(DevnetControl):
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(sign)
-        # Its pipe must be read to the end, or its transport outlives it.
-        await process.communicate()
+        await process.wait()
+        if self._output is not None:
+            await self._output.read()  # otherwise its transport outlives the process

@@ -21,6 +21,7 @@ import httpx
 from tests.support.k8s.kustomize import Manifest
 from tests.support.nats.nats_server import nats_server_binary
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.pylon_command import command_environment
 
 POLL_S = 0.05
@@ -74,7 +75,7 @@ class Pod:
         ]
         self._folder = cluster.folder / name
         self._places = {**cluster.places, **places}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | PreloadedProcess | None = None
 
     @property
     def main(self) -> dict[str, Any]:
@@ -144,15 +145,24 @@ class Pod:
         """Kill its processes."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
 
-    async def _run(self, container: Mapping[str, Any]) -> asyncio.subprocess.Process:
-        with (self._folder / "log").open("ab") as log:
+    async def _run(
+        self, container: Mapping[str, Any]
+    ) -> asyncio.subprocess.Process | PreloadedProcess:
+        argv = self._argv(container)
+        env = command_environment(self._folder, self._environment(container))
+        path = self._folder / "log"
+        if argv[:2] == [sys.executable, "-m"]:
+            return PreloadedProcess(
+                Program(argv[2:], cwd=self._folder, env=env, stdout=path, stderr=path)
+            )
+        with path.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *self._argv(container),
+                *argv,
                 cwd=self._folder,
-                env=command_environment(self._folder, self._environment(container)),
+                env=env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,7 @@ from typing import Self
 
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.process_output import open_output
+from tests.support.product.process_output import output_path
 
 POLL_S = 0.01
 
@@ -97,7 +97,7 @@ class NatsServer:
         for stale in self.folder.glob("*.ports"):
             stale.unlink()
         self._write_config()
-        with open_output(self.folder) as output:
+        with output_path(self.folder).open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 nats_server_binary(),
                 "-c",

@@ -37,16 +37,16 @@ class Program:
         argv: the module and its arguments, as after `python -m`.
         cwd: the working directory.
         env: all variables of the environment.
-        log: a file to which the output is appended; None passes the output to the test.
-        discards_stdout: whether the output consists of the errors alone.
+        stdout: a file to which the standard output is appended; None passes it to the test.
+        stderr: the same for the standard error.
         max_descriptors: limit of open files; that of the test when None.
     """
 
     argv: Sequence[str]
     cwd: Path
     env: Mapping[str, str]
-    log: Path | None = None
-    discards_stdout: bool = False
+    stdout: Path | None = None
+    stderr: Path | None = None
     max_descriptors: int | None = None
 
 
@@ -95,7 +95,7 @@ class PreloadedProcess:
         os.kill(self.pid, number)
 
     async def output(self) -> asyncio.StreamReader:
-        """Return the stream of its output."""
+        """Return the stream of its output to the test."""
         stream = asyncio.StreamReader()
         pipe = os.fdopen(os.dup(self._reader.fileno()), "rb", buffering=0)
         self._reader.close()
@@ -109,12 +109,12 @@ def _run(program: Program, writer: Connection) -> None:
     os.environ.clear()
     os.environ.update(program.env)
     if program.max_descriptors is not None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (program.max_descriptors,) * 2)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    errors = writer.fileno() if program.log is None else os.open(program.log, flags)
-    output = os.open(os.devnull, os.O_WRONLY) if program.discards_stdout else errors
-    os.dup2(output, sys.__stdout__.fileno())
-    os.dup2(errors, sys.__stderr__.fileno())
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (program.max_descriptors, program.max_descriptors)
+        )
+    for descriptor, path in ((1, program.stdout), (2, program.stderr)):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        os.dup2(writer.fileno() if path is None else os.open(path, flags), descriptor)
     writer.close()
     module, *arguments = program.argv
     sys.argv = [module, *arguments]

@@ -5,17 +5,16 @@
 
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 NAME = "process-output"
 
 
-def open_output(folder: Path | None) -> BinaryIO:
-    """Open the output file of a folder to append to it; without a folder, discard the output."""
-    return (Path(os.devnull) if folder is None else folder / NAME).open("ab")
+def output_path(folder: Path | None) -> Path:
+    """Return the output file of a folder; without a folder, a file that discards the output."""
+    return Path(os.devnull) if folder is None else folder / NAME
 
 
 def append_output(folder: Path, output: bytes) -> None:
     """Append output to the file of a folder."""
-    with open_output(folder) as file:
+    with output_path(folder).open("ab") as file:
         file.write(output)

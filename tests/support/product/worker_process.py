@@ -87,7 +87,7 @@ async def worker_process(
         "PYTHONPATH": str(Path.cwd()),
         "HOME": str(folder),
     }
-    program = Program(argv, cwd=folder, env=env | settings, discards_stdout=True)
+    program = Program(argv, cwd=folder, env=env | settings, stdout=Path(os.devnull))
     worker = WorkerProcess(PreloadedProcess(program), folder)
     try:
         yield worker

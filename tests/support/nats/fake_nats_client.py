@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nats.aio.msg import Msg
+
+from pylon_client.nats.connection_lifecycle import ConnectionLifecycle
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 
 class FakeSubscription:
@@ -105,3 +110,16 @@ class FakeNatsClient:
         self.calls.append(call)
         if self.error is not None:
             raise self.error
+
+
+def client_of(connection: ConnectionLifecycle) -> FakeNatsClient:
+    """Return the client of a connection that was made with the fixture `fake_nats`."""
+    return cast("FakeNatsClient", connection.nats)
+
+
+def message(
+    subject: str = "", data: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+) -> Msg:
+    """Return a received message."""
+    client = cast("Client", None)
+    return Msg(_client=client, subject=subject, reply=reply, data=data, headers=headers)

@@ -13,21 +13,14 @@ from pylon_client.nats.connection_lifecycle import ConnectionLifecycle
 from pylon_client.nats.connection_options import ConnectionOptions
 from pylon_client.nats.nats_errors import PermissionViolation
 from pylon_client.nats.server_pool import RECONNECT_MAX_DELAY_S
-from tests.support.nats.fake_nats_client import FakeNatsClient
+from tests.support.nats.fake_nats_client import FakeNatsClient, client_of
 from tests.support.product.eventually import HANGS_AFTER_S
 
 PASSWORD = "a-password"
 OPTIONS = ConnectionOptions(("nats://a:4222",), user="sn1", password=PASSWORD)
 REJECTED = nats.errors.Error("nats: 'Authorization Violation'")
 
-
-@pytest.fixture(autouse=True)
-def _fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_lifecycle, "PylonNatsClient", FakeNatsClient)
-
-
-def client_of(connection: ConnectionLifecycle) -> FakeNatsClient:
-    return cast("FakeNatsClient", connection.nats)
+pytestmark = pytest.mark.usefixtures("fake_nats")
 
 
 async def opened(options: ConnectionOptions = OPTIONS) -> ConnectionLifecycle:

@@ -2,38 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, cast
 
 import nats.errors
 import pytest
 from nats.aio.msg import Msg
 
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats import connection_lifecycle, nats_connection
+from pylon_client.nats import nats_connection
 from pylon_client.nats.nats_connection import (
     HEADERS_MAX_BYTES,
     ConnectionOptions,
     NatsConnection,
     connect,
 )
-from tests.support.nats.fake_nats_client import FakeNatsClient
+from tests.support.nats.fake_nats_client import FakeNatsClient, client_of, message
 from tests.support.product.eventually import HANGS_AFTER_S
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
 
 URLS = ("nats://a:4222", "nats://b:4222", "nats://c:4222")
 READ = "pylon.v1.open.1.neurons.latest"
 WRITE = "pylon.v1.identity.sn1.weights.put"
 
-
-@pytest.fixture(autouse=True)
-def _fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_lifecycle, "PylonNatsClient", FakeNatsClient)
-
-
-def client_of(connection: NatsConnection) -> FakeNatsClient:
-    return cast("FakeNatsClient", connection.nats)
+pytestmark = pytest.mark.usefixtures("fake_nats")
 
 
 async def opened() -> NatsConnection:
@@ -107,7 +96,7 @@ def lose_the_first_request(connection: NatsConnection) -> Callable[[str], Awaita
             await client.callbacks["disconnected_cb"]()
             await client.callbacks["reconnected_cb"]()
             await asyncio.Event().wait()
-        return Msg(_client=cast("Client", client), data=b"reply")
+        return message(data=b"reply")
 
     return on_request
 

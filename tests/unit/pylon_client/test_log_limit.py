@@ -8,7 +8,8 @@ import pytest
 
 from bridge.event_buffers import EventBuffer
 from bridge.sse_response import frame_encoder
-from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner, ConnectionTimeouts
+from pylon.chain.connection_timeouts import ConnectionTimeouts
+from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner
 from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError

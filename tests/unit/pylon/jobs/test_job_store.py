@@ -3,7 +3,8 @@
 import pytest
 
 from pylon.jetstream.consumer import Nak
-from pylon.jobs.job_store import IllegalTransitionError, LatestJob, LatestJobEntry
+from pylon.jobs.job_store import IllegalTransitionError
+from pylon.jobs.latest_jobs import LatestJob, LatestJobEntry
 from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobId, JobKind, NetUid, Revision

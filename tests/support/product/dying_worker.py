@@ -1,6 +1,6 @@
 """`pylon worker` that kills itself (SIGKILL) at one step of its work on jobs.
 
-    python -m tests.support.product.dying_worker "after Submission.submit"
+    python -m tests.support.product.dying_worker "after SubtensorWriter.submit"
 
 It is the product except for one wrapped method.
 """
@@ -8,6 +8,7 @@ It is the product except for one wrapped method.
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from nats.aio.msg import Msg
@@ -15,20 +16,22 @@ from nats.aio.msg import Msg
 from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.work_queue import WorkQueue
+from pylon.jobs.in_flight_markers import InFlightMarkers
 from pylon.jobs.job_store import JobStore
+from pylon.jobs.latest_jobs import LatestJobs
 from pylon_client.contract.jobs import ENDED, JobState
 
-_METHODS: Final = {
-    "Ledger.create": (JobStore, "create"),
-    "Ledger.set_latest": (JobStore, "advance"),
-    "WorkQueue.publish": (WorkQueue, "publish"),
-    "Leases.hold": (Leases, "hold"),
-    "Submission.sign": (SubtensorWriter, "sign"),
-    "Ledger.mark_in_flight": (JobStore, "occupy"),
-    "Submission.submit": (SubtensorWriter, "submit"),
-    "Submission.find_extrinsic": (SubtensorWriter, "find"),
-    "Submission.is_on_chain": (SubtensorWriter, "stands"),
-    "Msg.ack": (Msg, "ack"),
+_METHODS: Final[dict[str, tuple[type, Callable[..., Any]]]] = {
+    "JobStore.create": (JobStore, JobStore.create),
+    "LatestJobs.set": (LatestJobs, LatestJobs.set),
+    "WorkQueue.publish": (WorkQueue, WorkQueue.publish),
+    "Leases.hold": (Leases, Leases.hold),
+    "SubtensorWriter.sign": (SubtensorWriter, SubtensorWriter.sign),
+    "InFlightMarkers.set": (InFlightMarkers, InFlightMarkers.set),
+    "SubtensorWriter.submit": (SubtensorWriter, SubtensorWriter.submit),
+    "SubtensorWriter.find_extrinsic": (SubtensorWriter, SubtensorWriter.find_extrinsic),
+    "SubtensorWriter.is_on_chain": (SubtensorWriter, SubtensorWriter.is_on_chain),
+    "Msg.ack": (Msg, Msg.ack),
 }
 _CHANGES: Final = {
     "change to SUBMITTING": frozenset({JobState.SUBMITTING}),
@@ -50,8 +53,7 @@ def die_at(step: str) -> None:
     """Arm this process."""
     when, _, what = step.partition(" ")
     states = _CHANGES.get(what)
-    owner, name = (JobStore, "change") if states else _METHODS[what]
-    original = getattr(owner, name)
+    owner, original = (JobStore, JobStore.change) if states else _METHODS[what]
 
     def matters(arguments: tuple[Any, ...]) -> bool:
         return states is None or (len(arguments) > 2 and arguments[2] in states)
@@ -65,11 +67,11 @@ def die_at(step: str) -> None:
         if when == "before" and matters(arguments):
             _die()
         result = await original(*arguments, **more)
-        if matters(arguments) and (what != "Submission.find_extrinsic" or result is not None):
+        if matters(arguments) and (what != "SubtensorWriter.find_extrinsic" or result is not None):
             _die()
         return result
 
-    setattr(owner, name, hold if what == "Leases.hold" else run)
+    setattr(owner, original.__name__, hold if what == "Leases.hold" else run)
 
 
 def _die() -> NoReturn:

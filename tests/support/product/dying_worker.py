@@ -21,7 +21,9 @@ from pylon.jobs.job_store import JobStore
 from pylon.jobs.latest_jobs import LatestJobs
 from pylon_client.contract.jobs import ENDED, JobState
 
-_METHODS: Final[dict[str, tuple[type, Callable[..., Any]]]] = {
+_Method = tuple[type, Callable[..., Any]]
+
+_METHODS: Final[dict[str, _Method]] = {
     "JobStore.create": (JobStore, JobStore.create),
     "LatestJobs.set": (LatestJobs, LatestJobs.set),
     "WorkQueue.publish": (WorkQueue, WorkQueue.publish),
@@ -33,6 +35,7 @@ _METHODS: Final[dict[str, tuple[type, Callable[..., Any]]]] = {
     "SubtensorWriter.is_on_chain": (SubtensorWriter, SubtensorWriter.is_on_chain),
     "Msg.ack": (Msg, Msg.ack),
 }
+_CHANGE: Final[_Method] = (JobStore, JobStore.change)
 _CHANGES: Final = {
     "change to SUBMITTING": frozenset({JobState.SUBMITTING}),
     "change to an end": ENDED,
@@ -53,7 +56,7 @@ def die_at(step: str) -> None:
     """Arm this process."""
     when, _, what = step.partition(" ")
     states = _CHANGES.get(what)
-    owner, original = (JobStore, JobStore.change) if states else _METHODS[what]
+    owner, original = _CHANGE if states else _METHODS[what]
 
     def matters(arguments: tuple[Any, ...]) -> bool:
         return states is None or (len(arguments) > 2 and arguments[2] in states)

@@ -18,7 +18,7 @@ HOTKEY = Hotkey("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")
 
 
 async def found_in(result: FakeExtrinsicResult | None) -> Inclusion | None:
-    included = {} if result is None else {BLOCK: result}
+    included = {} if result is None else {int(BLOCK): result}
     return await find_in_block(as_sdk(FakeWritingSdk(included=included)), RECORD, BLOCK)
 
 

@@ -40,10 +40,10 @@ class Served:
         (found,) = (each for each in self.client.subscriptions if each.subject == subject)
         return found
 
-    async def deliver(self, subject: str, **fields: Any) -> None:
+    async def deliver(self, subject: str, *, reply: str = INBOX, **fields: Any) -> None:
         """Deliver a request on its subscription; on return, its handler has started."""
         wildcard = next(each for each in ALL_REQUESTS if subject.startswith(each.rstrip(".>")))
-        await self.subscription(wildcard).deliver(message(subject, **{"reply": INBOX, **fields}))
+        await self.subscription(wildcard).deliver(message(subject, reply=reply, **fields))
 
     async def reply(self) -> tuple[bytes, dict[str, str]]:
         """Return body and headers of the only reply, which is sent within some turns."""

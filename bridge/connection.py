@@ -13,12 +13,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.events.feed import FeedEvent
 from pylon_client.nats.cancellation import raise_if_cancelled
-from pylon_client.nats.nats_connection import (
-    ConnectionCounts,
-    ConnectionOptions,
-    NatsConnection,
-    connect,
-)
+from pylon_client.nats.connection_counts import ConnectionCounts
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.nats.nats_reply import Reply
 
 logger = logging.getLogger(__name__)

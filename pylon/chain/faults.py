@@ -54,9 +54,23 @@ class Fault:
     retry_after_s: float | None = None
 
 
-_UNREACHABLE: Final = Fault(
+class FaultError(Exception):
+    """An operation failed with a classified fault; not raised outside this package."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+CONNECTION_LOST: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT, "The connection to the chain broke."
 )
+"""The fault of a connection that broke, or that could not be opened."""
+TIMED_OUT: Final = Fault(
+    ErrorCode.CHAIN_TIMEOUT, Recovery.RECONNECT, "The chain node did not answer in time."
+)
+"""The fault of an operation without a response within its timeout."""
+
 _IMPLAUSIBLE: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY, "The chain node returned an implausible value."
 )
@@ -87,13 +101,13 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "bittensor._transport.errors.StateDiscardedError": _STATE_DISCARDED,
     "bittensor._transport.errors.BlockNotFound": _NO_SUCH_BLOCK,
     "bittensor._transport.errors.RpcPolicyRejection": _RATE_LIMITED,
-    "bittensor._transport.errors.MaxRetriesExceeded": _UNREACHABLE,
+    "bittensor._transport.errors.MaxRetriesExceeded": CONNECTION_LOST,
     "bittensor._transport.errors.StorageFunctionNotFound": _UNSUPPORTED,
     "bittensor.result.RpcPolicyError": _RATE_LIMITED,
-    "bittensor.result.RpcConnectionError": _UNREACHABLE,
-    "bittensor.result.ConnectionNotReady": _UNREACHABLE,
-    "websockets.exceptions.WebSocketException": _UNREACHABLE,
-    "builtins.OSError": _UNREACHABLE,
+    "bittensor.result.RpcConnectionError": CONNECTION_LOST,
+    "bittensor.result.ConnectionNotReady": CONNECTION_LOST,
+    "websockets.exceptions.WebSocketException": CONNECTION_LOST,
+    "builtins.OSError": CONNECTION_LOST,
     "pylon.chain.bounds.ImplausibleError": _IMPLAUSIBLE,
     "pydantic_core._pydantic_core.ValidationError": _IMPLAUSIBLE,
     "builtins.OverflowError": _IMPLAUSIBLE,
@@ -200,7 +214,7 @@ def _rpc_error_code(error: BaseException) -> int | None:
 
 def _fault_of_request_error(error: BaseException) -> Fault:
     if getattr(error, "payload", None) is None:
-        return _UNREACHABLE
+        return CONNECTION_LOST
     code = _rpc_error_code(error)
     return _REJECTED if code is None else FAULTS_BY_RPC_CODE.get(code, _REJECTED)
 

@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 
 from pylon.chain.bounds import ImplausibleError, block_hash, block_number, header_number
 from pylon.chain.sdk_types import RawSdk
+from pylon.chain.write_port import ChainTip
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 
@@ -39,6 +41,21 @@ async def find_block_hash(sdk: _TipSdk, number: BlockNumber) -> BlockHash | None
     """
     found = await sdk.raw.rpc_request("chain_getBlockHash", [number])
     return None if found is None else block_hash(found)
+
+
+async def require_block_hash(sdk: _TipSdk, number: BlockNumber) -> BlockHash:
+    """Return the hash of a block that the best chain is known to have.
+
+    Raises:
+        FailureError: CHAIN_UNAVAILABLE; this node does not have the block. Another node behind the
+            same address had it, so its absence here proves nothing.
+    """
+    found = await find_block_hash(sdk, number)
+    if found is None:
+        raise FailureError(
+            ErrorCode.CHAIN_UNAVAILABLE, f"The chain node does not have block {number} yet."
+        )
+    return found
 
 
 async def read_best_block(sdk: _TipSdk) -> Block:
@@ -77,3 +94,17 @@ async def read_head_number(sdk: _TipSdk, method: str) -> BlockNumber:
         if await find_block_hash(sdk, number) == head:
             return number
     raise ImplausibleError("The number of a newest block", number)
+
+
+async def read_tip(sdk: _TipSdk) -> ChainTip:
+    """Return the numbers of the best and the finalized head.
+
+    Raises:
+        ImplausibleError: the responses contradict each other.
+    """
+    # Read in this order, the finalized head is never above the best head.
+    final = await read_head_number(sdk, FINALIZED_HEAD_METHOD)
+    best = await read_head_number(sdk, BEST_HEAD_METHOD)
+    if final > best:
+        raise ImplausibleError("The number of the newest final block", final)
+    return ChainTip(best, final)

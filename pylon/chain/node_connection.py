@@ -6,73 +6,34 @@ share.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
-from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
-from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery, describe_error, fault_of
-from pylon.common.backoff import Backoff
+from pylon.chain.client_closer import ChainClient, ClientCloser
+from pylon.chain.connect_backoff import ConnectBackoff
+from pylon.chain.connection_timeouts import ConnectionTimeouts
+from pylon.chain.faults import (
+    CONNECTION_LOST,
+    TIMED_OUT,
+    Fault,
+    FaultError,
+    Recovery,
+    describe_error,
+    fault_of,
+)
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)
 
-CLOSE_ATTEMPTS_S: Final = (2.0, 12.0)
-"""Timeouts of the attempts to close a connection, in seconds.
-
-The first attempt can block: on Python 3.11, a task that is cancelled at the moment when its awaited
-result arrives may ignore the cancellation. The last timeout exceeds the close timeout of the
-WebSocket library (10 s).
-"""
 MAX_COUNTED_FAILURES: Final = 10
 """Number of consecutive failures to connect that are all logged; then logs are rate-limited."""
 
-
-class ChainClient(Protocol):
-    """A client of the SDK with one connection."""
-
-    async def connect(self) -> None:
-        """Open the connection."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connection; requests in flight fail."""
-        ...
-
-
 ClientT = TypeVar("ClientT", bound=ChainClient)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionTimeouts:
-    """Timeouts and limits of a connection to a chain node.
-
-    Attributes:
-        connect_s: timeout of opening a connection, with its first requests, in seconds.
-        operation_s: timeout of one operation in seconds, also if no caller waits for it any more.
-        discard_after_silence_s: minimum time in seconds without a response before the timeout of a
-            caller discards the connection, so that a short timeout of one caller does not break it
-            for the others.
-        backoff_s: delay after the first failed attempt to connect, in seconds; it doubles with
-            each failure.
-        backoff_max_s: maximum of that delay, in seconds.
-        rate_limit_backoff_s: delay after the node reported a rate limit, in seconds; it doubles
-            with each one.
-        max_in_flight: maximum number of concurrent operations.
-    """
-
-    connect_s: float = 10.0
-    operation_s: float = 30.0
-    discard_after_silence_s: float = 1.0
-    backoff_s: float = 0.25
-    backoff_max_s: float = 10.0
-    rate_limit_backoff_s: float = 15.0
-    max_in_flight: int = 64
 
 
 @dataclass(eq=False)
@@ -89,22 +50,6 @@ class NodeConnection(Generic[ClientT]):
         """Record a response of the node at the loop time `now_s`."""
         self.response_count += 1
         self.last_response_at_s = now_s
-
-
-class FaultError(Exception):
-    """An operation failed with a classified fault; not raised outside this package."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.detail)
-        self.fault = fault
-
-
-_TIMED_OUT: Final = Fault(
-    ErrorCode.CHAIN_TIMEOUT, Recovery.RECONNECT, "The chain node did not answer in time."
-)
-_CONNECTION_LOST: Final = Fault(
-    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT, "The connection to the chain broke."
-)
 
 
 class ConnectionOwner(Generic[ClientT]):
@@ -138,15 +83,10 @@ class ConnectionOwner(Generic[ClientT]):
         self._in_flight_limit = asyncio.Semaphore(self._timeouts.max_in_flight)
         self._current: NodeConnection[ClientT] | None = None
         self._connect_task: asyncio.Task[NodeConnection[ClientT]] | None = None
-        self._closing_tasks: set[asyncio.Task[None]] = set()
-        self._connect_backoff = Backoff(self._timeouts.backoff_s, self._timeouts.backoff_max_s)
-        self._rate_limit_backoff = Backoff(
-            self._timeouts.rate_limit_backoff_s, RETRY_AFTER_MAX_S, jitter=False
-        )
+        self._closer = ClientCloser(endpoint_label)
+        self._backoff = ConnectBackoff(role, self._timeouts)
         self._log_limit = LogLimit()
-        self._next_attempt_at_s = 0.0
         self._closed = False
-        self._is_wrong_chain = False
         self._replace_count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.opened_count = 0
@@ -195,20 +135,10 @@ class ConnectionOwner(Generic[ClientT]):
                 another chain. During the backoff after a failed attempt, raised immediately.
         """
         self._loop = asyncio.get_running_loop()
-        pause_s = self._next_attempt_at_s - _now_s()
         if self._closed:
             raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: the connection is closed.")
-        if (
-            pause_s > 0
-            and (self._rate_limit_backoff.attempts or self._current is None)
-            and self._connect_task is None
-        ):
-            if self._is_wrong_chain:
-                raise FailureError(ErrorCode.WRONG_CHAIN, WRONG_CHAIN_DETAIL)
-            raise FailureError(
-                ErrorCode.CHAIN_UNAVAILABLE,
-                f"{self._role} {self._unavailable_reason}; the next attempt is in {pause_s:.1f} s.",
-            )
+        if self._connect_task is None:
+            self._backoff.raise_if_paused(is_connected=self._current is not None)
         if self._current is not None:
             return self._current
         if self._connect_task is None:
@@ -227,12 +157,12 @@ class ConnectionOwner(Generic[ClientT]):
         if self._current is connection:
             self._current = None
         if connection.response_count == 0:
-            self._back_off()
+            self._backoff.start_pause()
         current_task = asyncio.current_task()
         for task in connection.tasks:
             if task is not current_task:
                 task.cancel()
-        self._close_in_background(connection.client)
+        self._closer.close(connection.client)
 
     def replace(self) -> None:
         """Discard the current connection, or the one that is being opened, if there is one.
@@ -254,14 +184,7 @@ class ConnectionOwner(Generic[ClientT]):
         if self._connect_task is not None:
             self._connect_task.cancel()
         self.replace()
-        if self._closing_tasks:
-            await asyncio.wait(self._closing_tasks, timeout=timeout_s)
-
-    @property
-    def _unavailable_reason(self) -> str:
-        return (
-            "refuses requests for now" if self._rate_limit_backoff.attempts else "cannot be reached"
-        )
+        await self._closer.wait(timeout_s)
 
     async def _open(self) -> NodeConnection[ClientT]:
         client, replace_count = self._make_client(), self._replace_count
@@ -269,32 +192,30 @@ class ConnectionOwner(Generic[ClientT]):
             async with asyncio.timeout(self._timeouts.connect_s):
                 await client.connect()
         except asyncio.CancelledError:
-            self._close_in_background(client)
+            self._closer.close(client)
             if not self._closed:
                 raise
             raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: closing.") from None
         except Exception as error:
-            self._close_in_background(client)
+            self._closer.close(client)
             fault = fault_of(error)
-            self._back_off(fault)
-            self._is_wrong_chain = fault.code is ErrorCode.WRONG_CHAIN
-            if self._is_wrong_chain:
+            self._backoff.on_connect_failed(fault)
+            if fault.code is ErrorCode.WRONG_CHAIN:
                 raise FailureError(fault.code, fault.detail) from error
             # Every attempt is logged until the delay has reached its maximum.
-            if self._connect_backoff.attempts < MAX_COUNTED_FAILURES or self._log_limit.is_due(
-                "connect"
-            ):
+            is_counted = self._backoff.failed_attempts < MAX_COUNTED_FAILURES
+            if is_counted or self._log_limit.is_due("connect"):
                 logger.warning(
                     "Cannot connect to %s: %s", self._endpoint_label, describe_error(error)
                 )
             raise FailureError(
-                ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {self._unavailable_reason}."
+                ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {self._backoff.reason}."
             ) from error
         if replace_count != self._replace_count:  # its checks may be outdated
-            self._close_in_background(client)
+            self._closer.close(client)
             return await self._open()
         self.opened_count += 1
-        self._is_wrong_chain = False
+        self._backoff.on_connected()
         logger.info("Connected to %s", self._endpoint_label)
         self._current = NodeConnection(client)
         return self._current
@@ -310,7 +231,7 @@ class ConnectionOwner(Generic[ClientT]):
         await self._in_flight_limit.acquire()
         if connection.is_discarded:  # while this call waited for the limit
             self._in_flight_limit.release()
-            raise FaultError(_CONNECTION_LOST)
+            raise FaultError(CONNECTION_LOST)
         task = asyncio.create_task(self._execute(connection, operation))
         connection.tasks.add(task)
         task.add_done_callback(connection.tasks.discard)
@@ -322,7 +243,7 @@ class ConnectionOwner(Generic[ClientT]):
             if not task.cancelled() or (this_task is not None and this_task.cancelling()):
                 raise
             # The operation was cancelled, by `discard` or inside the SDK, and not the caller.
-            raise FaultError(_CONNECTION_LOST) from None
+            raise FaultError(CONNECTION_LOST) from None
 
     def _on_operation_done(self, task: asyncio.Task[T]) -> None:
         self._in_flight_limit.release()
@@ -340,12 +261,11 @@ class ConnectionOwner(Generic[ClientT]):
             connection.record_response(_now_s())
             raise
         except Exception as error:
-            fault = _TIMED_OUT if limit.expired() else fault_of(error)
+            fault = TIMED_OUT if limit.expired() else fault_of(error)
             self._handle_fault(connection, fault, error)
             raise FaultError(fault) from error
         connection.record_response(_now_s())
-        self._connect_backoff.reset()
-        self._rate_limit_backoff.reset()
+        self._backoff.reset()
         return result
 
     def _handle_fault(
@@ -370,7 +290,7 @@ class ConnectionOwner(Generic[ClientT]):
         if fault.recovery is Recovery.RETRY:
             connection.record_response(_now_s())
         elif fault.recovery is Recovery.BACK_OFF:
-            self._back_off(fault)
+            self._backoff.start_pause(fault)
         else:
             self.discard(connection)
 
@@ -384,26 +304,6 @@ class ConnectionOwner(Generic[ClientT]):
                     "No response from %s; replacing the connection", self._endpoint_label
                 )
             self.discard(connection)
-
-    def _back_off(self, fault: Fault | None = None) -> None:
-        if fault is not None and fault.recovery is Recovery.BACK_OFF:
-            delay_s = max(self._rate_limit_backoff.next_delay_s(), fault.retry_after_s or 0.0)
-        else:
-            delay_s = self._connect_backoff.next_delay_s()
-        self._next_attempt_at_s = _now_s() + delay_s
-
-    def _close_in_background(self, client: ClientT) -> None:
-        task = asyncio.create_task(self._close_client(client), name=f"close {self._endpoint_label}")
-        self._closing_tasks.add(task)
-        task.add_done_callback(self._closing_tasks.discard)
-
-    @staticmethod
-    async def _close_client(client: ClientT) -> None:
-        for timeout_s in CLOSE_ATTEMPTS_S:
-            with contextlib.suppress(Exception):  # a broken connection may fail to close
-                async with asyncio.timeout(timeout_s):
-                    await client.close()
-                return
 
 
 def _now_s() -> float:

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
+from pylon.chain.connection_timeouts import ConnectionTimeouts
 from pylon.chain.endpoint_label import endpoint_label
-from pylon.chain.faults import describe_error, fault_of
+from pylon.chain.faults import FaultError, describe_error, fault_of
 from pylon.chain.head_reads import find_block_hash, read_best_block
-from pylon.chain.node_connection import ConnectionOwner, ConnectionTimeouts, FaultError
+from pylon.chain.node_connection import ConnectionOwner
 from pylon.chain.query import Query, ResultT_co
 from pylon.chain.sdk_types import Sdk
 from pylon.chain.substrate import Substrate, node_url

@@ -8,40 +8,27 @@ not every runtime has and refuse weights one block longer than the chain does.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar, cast
-
-from bittensor.result import ChainError, chain_error_from_substrate_request
+from typing import Final, TypeVar, cast
 
 from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS, GENESIS_BLOCK, NodeRouter
-from pylon.chain.bounds import (
-    ImplausibleError,
-    block_number,
-    block_time_s,
-    nonce,
-    timestamp_ms,
-    u16,
-    u64,
-)
-from pylon.chain.call_composition import RawWritingSdk, WritingSdk, compose_call
+from pylon.chain.bounds import block_number, block_time_s, timestamp_ms, u64
+from pylon.chain.call_composition import RawWritingSdk, WritingSdk
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.endpoint_label import endpoint_label
-from pylon.chain.faults import is_refused_submission
+from pylon.chain.extrinsic_signing import sign_call
+from pylon.chain.extrinsic_submission import SingleSubmission
 from pylon.chain.head_reads import (
-    BEST_HEAD_METHOD,
     FINALIZED_HEAD_METHOD,
-    find_block_hash,
     read_head_number,
+    read_tip,
+    require_block_hash,
 )
 from pylon.chain.node_connection import ConnectionOwner
 from pylon.chain.reveal_status import read_reveal_status
-from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index
+from pylon.chain.sdk_types import SUBTENSOR_PALLET
 from pylon.chain.substrate import Substrate, node_url
-from pylon.chain.weights_state import (
-    last_update_of,
-    read_epoch,
-    read_newest_block,
-    read_weights_state,
-)
+from pylon.chain.weights_state import read_epoch, read_newest_block, read_weights_state
+from pylon.chain.write_outcomes import find_in_block, shows_write
 from pylon.chain.write_port import (
     ChainTip,
     Epoch,
@@ -55,7 +42,6 @@ from pylon.chain.write_port import (
 from pylon.chain.write_refusals import refusal_of
 from pylon.chain.write_support import unsupported_writes
 from pylon.common.signer import Signer
-from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (
     BLOCK_NUMBER_MAX,
@@ -64,17 +50,10 @@ from pylon_client.contract.types import (
     JobKind,
     MechanismId,
     NetUid,
-    NeuronUid,
 )
 
 T = TypeVar("T")
 
-ERA_PERIOD_BLOCKS: Final = 16
-"""Validity of an extrinsic, in blocks.
-
-Short, because a lost extrinsic is known to be lost only when its era has ended; long enough for
-finality to lag by several blocks.
-"""
 WRITE_TIMEOUT_S: Final = 30.0
 
 
@@ -139,16 +118,7 @@ class SubtensorWriter:
 
     async def tip(self) -> ChainTip:
         """Return the numbers of the best and the finalized head."""
-
-        async def read(sdk: WritingSdk) -> ChainTip:
-            # Read in this order, the finalized head is never above the best head.
-            final = await read_head_number(sdk, FINALIZED_HEAD_METHOD)
-            best = await read_head_number(sdk, BEST_HEAD_METHOD)
-            if final > best:
-                raise ImplausibleError("The number of the newest final block", final)
-            return ChainTip(best, final)
-
-        heads = await self._call(read)
+        heads = await self._call(read_tip)
         self._router.observe_block(heads.best)
         return heads
 
@@ -168,7 +138,7 @@ class SubtensorWriter:
             return await read_epoch(sdk, netuid, number, block_hash)
 
         async def read_then(sdk: WritingSdk) -> Epoch:
-            return await read_epoch(sdk, netuid, then, await _require_block_hash(sdk, then))
+            return await read_epoch(sdk, netuid, then, await require_block_hash(sdk, then))
 
         if block is None or block >= (await self.tip()).best:
             return await self._call(read)
@@ -184,7 +154,7 @@ class SubtensorWriter:
 
         async def read(sdk: WritingSdk) -> int:
             return timestamp_ms(
-                await sdk.query("Timestamp", "Now", [], await _require_block_hash(sdk, block))
+                await sdk.query("Timestamp", "Now", [], await require_block_hash(sdk, block))
             )
 
         return await self._read_at(block, read)
@@ -231,67 +201,11 @@ class SubtensorWriter:
 
     async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
         """Return a call as a signed extrinsic with the account's next nonce; nothing is sent."""
-
-        async def sign(sdk: WritingSdk) -> SignedCall:
-            call_bytes, reveal_round = await compose_call(sdk, call, signer)
-            raw = cast("RawWritingSdk", sdk.raw)
-            # Read and checked here: the SDK would sign any nonce and height that a node reports.
-            number = nonce(await raw.rpc_request("account_nextIndex", [signer.ss58_address]))
-            unsigned = await raw.prepare_unsigned(
-                call_bytes,
-                address=signer.ss58_address,
-                crypto_type=signer.crypto_type,
-                era={
-                    "period": ERA_PERIOD_BLOCKS,
-                    "current": await read_head_number(sdk, FINALIZED_HEAD_METHOD),
-                },
-                nonce=number,
-            )
-            extrinsic = await raw.attach_signature(unsigned, signer.sign(unsigned.payload))
-            # The chain derives the birth block from the era's current block.
-            current = int(unsigned.era["current"])
-            record = ExtrinsicRecord(
-                hash=extrinsic.extrinsic_hash,
-                nonce=number,
-                era_birth=BlockNumber(current),
-                era_period=ERA_PERIOD_BLOCKS,
-            )
-            newest = await read_head_number(sdk, BEST_HEAD_METHOD)
-            if newest >= record.last_valid_block:
-                raise FailureError(
-                    ErrorCode.CHAIN_UNAVAILABLE,
-                    f"Finality is {newest - current} blocks behind: the era of a new extrinsic "
-                    "would have ended.",
-                )
-            # The nonce was read earlier, so a block in between only includes older extrinsics.
-            return SignedCall(
-                record, extrinsic.data, newest, await raw.genesis_hash(), reveal_round
-            )
-
-        return await self._call(sign)
+        return await self._call(lambda sdk: sign_call(sdk, call, signer))
 
     async def submit(self, signed: SignedCall) -> None:
         """Submit an extrinsic once; on return the node has accepted it into its pool."""
-        is_sent = False
-
-        async def send(sdk: WritingSdk) -> ChainError | None:
-            nonlocal is_sent
-            if is_sent:
-                # The connection's owner retries failed operations; a submission must not be.
-                raise FailureError(
-                    ErrorCode.CHAIN_UNAVAILABLE, "The connection broke while sending."
-                )
-            is_sent = True
-            try:
-                await cast("RawWritingSdk", sdk.raw).submit_extrinsic(_SignedPayload(signed))
-            except Exception as error:
-                if not is_refused_submission(error):
-                    raise
-                known = chain_error_from_substrate_request(error)
-                return None if known.name == "AlreadyImported" else known
-            return None
-
-        refused = await self._call(send)
+        refused = await self._call(SingleSubmission(signed).send)
         if refused is None:
             return
         if refused.name == "BadProof":
@@ -306,7 +220,7 @@ class SubtensorWriter:
         for number in range(first, last + 1):
             found = await self._read_at(
                 BlockNumber(number),
-                lambda sdk, number=number: _find_in_block(sdk, record, BlockNumber(number)),
+                lambda sdk, number=number: find_in_block(sdk, record, BlockNumber(number)),
             )
             if found is not None:
                 return found
@@ -318,7 +232,7 @@ class SubtensorWriter:
         """Return the reveal status of a timelocked commitment, at the finalized head."""
 
         async def read(sdk: WritingSdk) -> RevealStatus:
-            final = await _require_block_hash(
+            final = await require_block_hash(
                 sdk, await read_head_number(sdk, FINALIZED_HEAD_METHOD)
             )
             return await read_reveal_status(sdk, netuid, hotkey, commitment_block, final)
@@ -334,28 +248,9 @@ class SubtensorWriter:
         block: BlockNumber,
     ) -> bool:
         """Return whether the state after a block shows a write of this kind in that block."""
-
-        async def read(sdk: WritingSdk) -> bool:
-            block_hash = await _require_block_hash(sdk, block)
-            match kind:
-                case JobKind.WEIGHTS:
-                    uid = await sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, hotkey], block_hash)
-                    index = mechanism_storage_index(netuid, mechanism or MechanismId(0))
-                    updates = await sdk.query(SUBTENSOR_PALLET, "LastUpdate", [index], block_hash)
-                    written = last_update_of(
-                        updates, None if uid is None else NeuronUid(u16(uid, "A uid"))
-                    )
-                case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
-                    stored = await sdk.query(
-                        "Commitments", "CommitmentOf", [netuid, hotkey], block_hash
-                    )
-                    written = block_number(stored["block"]) if stored else 0
-                case JobKind.CERTIFICATE:
-                    axon = await sdk.query(SUBTENSOR_PALLET, "Axons", [netuid, hotkey], block_hash)
-                    written = block_number(axon["block"]) if axon else 0
-            return written == block
-
-        return await self._read_at(block, read)
+        return await self._read_at(
+            block, lambda sdk: shows_write(sdk, kind, netuid, mechanism, hotkey, block)
+        )
 
     async def _read_at(
         self, block: BlockNumber, operation: Callable[[WritingSdk], Awaitable[T]]
@@ -382,39 +277,5 @@ def _connection_owner(
     )
 
 
-class _SignedPayload:
-    """A signed extrinsic with the attributes that the SDK sends."""
-
-    def __init__(self, signed: SignedCall) -> None:
-        self.data = signed.data
-        self.data_hex = "0x" + signed.data.hex()
-        self.extrinsic_hash = signed.record.hash
-
-
-async def _require_block_hash(sdk: WritingSdk, number: BlockNumber) -> str:
-    block_hash = await find_block_hash(sdk, number)
-    if block_hash is None:
-        # Another node behind the same address had it, so its absence here proves nothing.
-        raise FailureError(
-            ErrorCode.CHAIN_UNAVAILABLE, f"The chain node does not have block {number} yet."
-        )
-    return block_hash
-
-
 async def _read_genesis_hash(owner: ConnectionOwner[WritingSdk], timeout_s: float) -> str:
-    return await owner.call(
-        lambda sdk: _require_block_hash(sdk, GENESIS_BLOCK), timeout_s=timeout_s
-    )
-
-
-async def _find_in_block(
-    sdk: WritingSdk, record: ExtrinsicRecord, number: BlockNumber
-) -> Inclusion | None:
-    result = await sdk.find_extrinsic(record.hash, await _require_block_hash(sdk, number))
-    if result is None:
-        return None
-    if result.success:
-        return Inclusion(BlockNumber(number))
-    error: Any = result.error
-    refusal = refusal_of(error.name, error.code.value, error.message)
-    return Inclusion(BlockNumber(number), refusal)
+    return await owner.call(lambda sdk: require_block_hash(sdk, GENESIS_BLOCK), timeout_s=timeout_s)

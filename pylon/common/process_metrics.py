@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from pylon.common.environment_settings import EnvironmentSettings
-from pylon_client.nats.nats_connection import ConnectionCounts
+from pylon_client.nats.connection_counts import ConnectionCounts
 
 DISTRIBUTION: Final = "pylon-service"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

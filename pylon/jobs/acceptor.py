@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.acceptance_context import AcceptanceContext, AcceptanceContexts
-from pylon.jobs.job_store import JobRecord, JobStore, StoredJob, UnreadableEntryError
+from pylon.jobs.job_store import JobStore
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.stored_job import JobRecord, StoredJob, UnreadableEntryError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
@@ -197,7 +198,7 @@ class JobAcceptor:
     ) -> tuple[StoredJob, bool]:
         """Return the stored job of a request, and whether it is new."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            entry = await self._store.latest_entry(request.subject)
+            entry = await self._store.latest.entry(request.subject)
             latest = entry.latest
             if request.idempotency_key is not None:
                 job_id = _derive_job_id(request, "key", request.idempotency_key)
@@ -231,7 +232,7 @@ class JobAcceptor:
                 # The request that created it was interrupted before it became the latest, and the
                 # job was executed nevertheless. Make it the latest, so that the next id is unused.
                 with contextlib.suppress(ConflictError):
-                    await self._store.set_latest(entry, stored.record)
+                    await self._store.latest.set(entry, stored.record)
                 continue
             return stored, False
         raise FailureError(ErrorCode.OVERLOADED, _TOO_MANY_WRITES)
@@ -239,7 +240,7 @@ class JobAcceptor:
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
         """Make a job the latest of its queue, unless it has ended or is superseded; return it."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            entry = await self._store.latest_entry(stored.record.subject)
+            entry = await self._store.latest.entry(stored.record.subject)
             latest_id = entry.latest.job_id
             if stored.job.has_ended or stored.job.job_id == latest_id:
                 return stored
@@ -249,7 +250,7 @@ class JobAcceptor:
                         return stored
                     # A concurrent write has taken the same number.
                     stored = await self._store.renumber(stored, entry.latest.number + 1)
-                await self._store.set_latest(entry, stored.record)
+                await self._store.latest.set(entry, stored.record)
             except ConflictError:
                 reread = await self._store.get(stored.job.identity, stored.job.job_id)
                 if reread is None:

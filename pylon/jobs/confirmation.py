@@ -9,7 +9,8 @@ from pylon.chain.reveal_status import reveal_time_s
 from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, RefusalKind, RevealStatus
 from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
 from pylon.jobs.job_planner import Defer, JobPlanner, would_change
-from pylon.jobs.job_store import JobStore, StoredJob
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.stored_job import StoredJob
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
@@ -136,7 +137,7 @@ class ConfirmationTracker:
             case RevealStatus.REVEALED:
                 await self._store.change(stored, JobState.REVEALED)
             case RevealStatus.REPLACED:
-                entry = await self._store.latest_entry(stored.record.subject)
+                entry = await self._store.latest.entry(stored.record.subject)
                 newer = entry.latest.job_id if entry.has_newer_than(stored.record) else None
                 await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
             case RevealStatus.FAILED:
@@ -185,7 +186,7 @@ class ConfirmationTracker:
 
     async def finish_if_superseded(self, stored: StoredJob) -> bool:
         """Finish the job if a newer one of its queue supersedes it; return whether it did."""
-        entry = await self._store.latest_entry(stored.record.subject)
+        entry = await self._store.latest.entry(stored.record.subject)
         if not entry.has_newer_than(stored.record):
             return False
         await self._store.change(stored, JobState.SUPERSEDED, superseded_by=entry.latest.job_id)

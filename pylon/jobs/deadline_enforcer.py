@@ -10,8 +10,9 @@ from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.deadlines import DeadlineCalculator
 from pylon.jobs.executor import JobExecutor
 from pylon.jobs.job_planner import expiry_failure, would_change
-from pylon.jobs.job_store import JobStore, StoredJob
+from pylon.jobs.job_store import JobStore
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.stored_job import StoredJob
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import IdentityName
@@ -66,7 +67,7 @@ class DeadlineEnforcer:
             FailureError: the chain or NATS did not answer.
         """
         for identity in self._identities:
-            for stored in await self._store.latest_jobs(identity):
+            for stored in await self._store.latest.list_jobs(identity):
                 try:
                     await self._check(stored)
                 except ConflictError:

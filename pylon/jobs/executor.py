@@ -10,7 +10,8 @@ This order keeps a write from being lost or submitted twice:
 4. Search the final blocks of the extrinsic's era. If it is included, the block decides the outcome.
    If it is not, it can never be included, and only then the write is signed again.
 
-A worker that receives a job in flight starts at step 4.
+A worker that receives a job in flight starts at step 4. `pylon.jobs.submitter` has steps 2 and 3,
+`pylon.jobs.confirmation` step 4.
 """
 
 import asyncio
@@ -18,27 +19,22 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall
+from pylon.chain.write_port import ChainWrites, RefusedError
 from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ConflictError
 from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError
 from pylon.jobs.confirmation import ConfirmationTracker
-from pylon.jobs.job_planner import Defer, Finish, JobPlanner, Submit, Updates, would_change
-from pylon.jobs.job_store import (
-    InFlightMarker,
-    JobStore,
-    StoredJob,
-    Submission,
-    UnreadableEntryError,
-)
-from pylon.jobs.restored_jobs import not_resubmitted_failure
+from pylon.jobs.job_endings import finish_if_unsupported, finish_restored, finish_wrong_chain
+from pylon.jobs.job_planner import Defer, Finish, JobPlanner, Submit
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.stored_job import StoredJob, UnreadableEntryError
+from pylon.jobs.submitter import HOTKEY_BUSY_RETRY_S, JobSubmitter, LockedHotkey
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
-from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
+from pylon_client.contract.types import Hotkey, IdentityName, JobId, JobKind
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -49,8 +45,6 @@ RESPONSE_PENDING_MAX_S: Final = 330.0
 """Seconds after which a caller cannot be waiting any more: longer than the maximum deadline.
 
 Counted from the first delivery of the job to this worker, by this worker's clock."""
-HOTKEY_BUSY_RETRY_S: Final = 1.0
-"""Delay, in seconds, of a job while another one is submitted with the same hotkey."""
 CONFLICT_RETRY_S: Final = 0.1
 """Delay, in seconds, after a compare-and-set conflict."""
 NO_SIGNER_RETRY_S: Final = 15.0
@@ -63,15 +57,6 @@ class LeasePort(Protocol):
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
         """Hold a lease while the body runs."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _LockedHotkey:
-    """A hotkey whose lease this worker holds."""
-
-    hotkey: Hotkey
-    signer: Signer
-    lease: Lease
 
 
 class JobExecutor:
@@ -102,6 +87,7 @@ class JobExecutor:
         self._signers = signers
         self._planners = planners
         self._confirmation = ConfirmationTracker(store, chain, planners, sleep=sleep)
+        self._submitter = JobSubmitter(store, chain, self._confirmation)
         self._consecutive_failures = 0  # of the chain or of NATS
         self._response_pending_since: dict[JobId, float] = {}
         self._log_limit = LogLimit()
@@ -165,13 +151,13 @@ class JobExecutor:
             return Nak(NO_SIGNER_RETRY_S)
         hotkey = Hotkey(signer.ss58_address)
         if job.genesis not in {None, await self._chain.genesis()}:
-            return await self._finish_wrong_chain(stored)
+            return await finish_wrong_chain(self._store, stored)
         if job.state is JobState.COMMITTED:
             return await self._confirmation.check_reveal(stored, hotkey)
         if job.state not in IN_FLIGHT:
             is_restored = stored.record.restored
             return await (
-                self._finish_restored(stored)
+                finish_restored(self._store, stored)
                 if is_restored
                 else self._plan_and_submit(stored, hotkey, signer)
             )
@@ -206,7 +192,7 @@ class JobExecutor:
         if job.extrinsic is None or job.hotkey is None:
             return
         if job.genesis not in {None, await self._chain.genesis()}:
-            await self._finish_wrong_chain(stored)
+            await finish_wrong_chain(self._store, stored)
         elif job.state is JobState.COMMITTED:
             await self._confirmation.check_reveal(stored, job.hotkey)
         elif (await self._chain.tip()).finalized >= job.extrinsic.last_valid_block:
@@ -219,25 +205,6 @@ class JobExecutor:
             ).failure
             stored = await self._store.change(stored, JobState.UNKNOWN, last_error=failure)
         return await self._confirmation.confirm(stored, hotkey)
-
-    async def _finish_wrong_chain(self, stored: StoredJob) -> Acknowledgement:
-        """Finish a job of a chain that this worker is not connected to."""
-        failure = FailureError(
-            ErrorCode.WRONG_CHAIN,
-            f"The job is for the chain with genesis {stored.job.genesis}; this worker is connected "
-            "to another chain.",
-        ).failure
-        was_sent = stored.job.state in IN_FLIGHT or stored.job.has_succeeded
-        state = JobState.FAILED if was_sent else JobState.REJECTED
-        await self._store.change(stored, state, last_error=failure)
-        return Ack()
-
-    async def _finish_restored(self, stored: StoredJob) -> Acknowledgement:
-        """Finish a restored job whose extrinsic is not on the chain; another may be in flight."""
-        await self._store.change(
-            stored, JobState.FAILED, last_error=not_resubmitted_failure(stored.job)
-        )
-        return Ack()
 
     async def _plan_and_submit(
         self, stored: StoredJob, hotkey: Hotkey, signer: Signer
@@ -254,7 +221,7 @@ class JobExecutor:
                 stored, error.refusal, hotkey, attempts=attempts
             )
         except FailureError as error:
-            return await self._finish_if_unsupported(stored, error, {})
+            return await finish_if_unsupported(self._store, stored, error, {})
         match plan:
             case Defer():
                 return await self._confirmation.defer(stored, plan)
@@ -271,99 +238,7 @@ class JobExecutor:
             await self._store.change(stored, JobState.FAILED, **plan.updates)
             return Ack()
         async with self._leases.hold(hotkey) as lease:
-            return await self._sign_and_submit(stored, plan, _LockedHotkey(hotkey, signer, lease))
-
-    async def _sign_and_submit(
-        self, stored: StoredJob, plan: Submit, locked: _LockedHotkey
-    ) -> Acknowledgement:
-        marker = await self._store.in_flight_marker(locked.hotkey)
-        if await self._is_hotkey_busy(marker):
-            return Nak(HOTKEY_BUSY_RETRY_S)
-        try:
-            signed = await self._chain.sign(plan.call, locked.signer)
-        except FailureError as error:
-            return await self._finish_if_unsupported(stored, error, plan.updates)
-        if stored.job.genesis not in {None, signed.genesis}:
-            return await self._finish_wrong_chain(stored)
-        stored = await self._write_ahead(stored, locked, signed, plan.updates, marker)
-        return await self._submit(stored, locked.hotkey, signed)
-
-    async def _finish_if_unsupported(
-        self, stored: StoredJob, error: FailureError, updates: Updates
-    ) -> Acknowledgement:
-        """Finish a job that the chain's runtime does not support; raise any other failure again.
-
-        Before raising, the deadline is stored: the job may fail until the deadline has passed.
-        """
-        if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
-            await self._store.change(stored, JobState.REJECTED, **updates, last_error=error.failure)
-            return Ack()
-        if would_change(stored.job, updates):
-            await self._store.change(stored, **updates)
-        raise error
-
-    async def _write_ahead(
-        self,
-        stored: StoredJob,
-        locked: _LockedHotkey,
-        signed: SignedCall,
-        updates: Updates,
-        marker: InFlightMarker,
-    ) -> StoredJob:
-        stored = await self._store.change(
-            stored,
-            JobState.SUBMITTING,
-            **updates,
-            attempts=stored.job.attempts + 1,
-            genesis=signed.genesis,
-            extrinsic=signed.record,
-            hotkey=locked.hotkey,
-            submitted_block=signed.signed_at_block,
-            reveal_round=signed.reveal_round,
-            included_block=None,
-            retry_at_block=None,
-            fence=locked.lease.fencing_token,
-        )
-        submission = Submission(
-            identity=stored.job.identity,
-            job_id=stored.job.job_id,
-            extrinsic=signed.record,
-            genesis=signed.genesis,
-        )
-        try:
-            await self._store.mark_in_flight(marker, locked.hotkey, submission)
-        except (ConflictError, FailureError):
-            # Another worker has submitted, or NATS did not answer: nothing was submitted here.
-            await self._store.change(stored, JobState.WAITING, extrinsic=None)
-            raise
-        return stored
-
-    async def _submit(
-        self, stored: StoredJob, hotkey: Hotkey, signed: SignedCall
-    ) -> Acknowledgement:
-        try:
-            await self._chain.submit(signed)
-        except RefusedError as error:
-            return await self._confirmation.handle_refusal(stored, error.refusal, hotkey)
-        except FailureError as error:
-            stored = await self._store.change(
-                stored,
-                JobState.UNKNOWN,
-                last_error=FailureError(
-                    ErrorCode.OUTCOME_UNKNOWN,
-                    f"The response to the submission was lost. {error.failure.detail}",
-                ).failure,
-            )
-        return await self._confirmation.confirm(stored, hotkey)
-
-    async def _is_hotkey_busy(self, marker: InFlightMarker) -> bool:
-        """Return whether an extrinsic of the hotkey may still be included."""
-        if marker.submission is None or not await self._store.is_in_flight(marker.submission):
-            return False
-        if marker.submission.genesis not in {None, await self._chain.genesis()}:
-            return False
-        last_valid: BlockNumber = marker.submission.extrinsic.last_valid_block
-        return (await self._chain.tip()).finalized < last_valid
+            return await self._submitter.submit(stored, plan, LockedHotkey(hotkey, signer, lease))
 
 
 def _last_error(failure: Failure | None) -> dict[str, Failure]:

@@ -3,9 +3,9 @@
 Entries:
 
 - `job.<identity>.<id>`: a job.
-- `lane.<identity>.<kind>[.<mechanism>]`: the latest job of a job queue. The prefix stays `lane.`
-  because stored data uses it.
-- `sent.<hotkey>`: the extrinsic that was submitted last with a hotkey.
+- `lane.…`: the latest job of each job queue; see `pylon.jobs.latest_jobs`.
+- `sent.…`: the extrinsic that was submitted last with each hotkey; see
+  `pylon.jobs.in_flight_markers`.
 - `open.…`: markers of jobs that have not ended; see `pylon.jobs.open_jobs`.
 """
 
@@ -13,29 +13,20 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from pylon.common.unreadable_records import UNREADABLE
-from pylon.jetstream.bucket import ABSENT, Entry
+from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.in_flight_markers import InFlightMarkers
 from pylon.jobs.job_pages import JobPage, JobPages
+from pylon.jobs.job_reads import newest_jobs, read_job
+from pylon.jobs.latest_jobs import LatestJobs
 from pylon.jobs.open_jobs import OpenJobs
-from pylon.jobs.stored_job import (
-    JobRecord,
-    StoredJob,
-    UnreadableEntryError,
-    decode_job,
-    job_key,
-    try_decode_job,
-)
+from pylon.jobs.stored_job import JobRecord, StoredJob, job_key
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
-from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.types import Hotkey, IdentityName, JobId, JobKind, Revision
+from pylon_client.contract.jobs import TRANSITIONS, Job, JobState
+from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
 from pylon_client.contract.writes import ListJobs
 
 logger = logging.getLogger(__name__)
@@ -43,8 +34,6 @@ logger = logging.getLogger(__name__)
 DAY_S: Final = 86_400
 MARKER_RENEW_AFTER_S: Final = 60.0
 """Seconds between a marker and its job after which the marker is written again."""
-HISTORY_PAGE_SIZE: Final = 200
-"""Entries per page while all jobs of an identity are read."""
 
 OnJobChange = Callable[[Job], Awaitable[None]]
 """Reports a changed job; the report may be lost."""
@@ -54,56 +43,6 @@ class IllegalTransitionError(Exception):
     """A change of state that `TRANSITIONS` does not allow; always a bug."""
 
 
-class LatestJob(BaseModel):
-    """The latest job of a queue.
-
-    Attributes:
-        number: number of the job in its queue; 0 before the first one.
-        job_id: id of the job; None before the first one.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    number: int = 0
-    job_id: JobId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LatestJobEntry:
-    """The entry of the latest job of a queue, with its revision."""
-
-    latest: LatestJob
-    revision: Revision
-
-    def has_newer_than(self, record: JobRecord) -> bool:
-        """Return whether a newer job supersedes a record.
-
-        Two concurrent jobs may have the same number; then the entry decides.
-        """
-        if record.number == self.latest.number:
-            return record.job.job_id != self.latest.job_id
-        return record.number < self.latest.number
-
-
-class Submission(BaseModel):
-    """The extrinsic that was submitted last with a hotkey, and its job."""
-
-    model_config = ConfigDict(frozen=True)
-
-    identity: IdentityName
-    job_id: JobId
-    extrinsic: ExtrinsicRecord
-    genesis: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InFlightMarker:
-    """The entry of a hotkey, with its revision; `submission` is None before the first one."""
-
-    submission: Submission | None
-    revision: Revision
-
-
 class JobStore:
     """Stores jobs in a bucket.
 
@@ -111,11 +50,17 @@ class JobStore:
         store: the bucket.
         on_change: called after every change of a job.
         ended_retention_days: days after which an ended job is removed.
+
+    Attributes:
+        latest: the latest job of each queue.
+        in_flight: the marker of the extrinsic that was submitted last with each hotkey.
     """
 
     def __init__(
         self, store: BucketPort, on_change: OnJobChange, *, ended_retention_days: int
     ) -> None:
+        self.latest: Final = LatestJobs(store)
+        self.in_flight: Final = InFlightMarkers(store)
         self._store = store
         self._on_change = on_change
         self._open_jobs = OpenJobs(store)
@@ -129,8 +74,7 @@ class JobStore:
         Raises:
             UnreadableEntryError: the entry exists, but cannot be read.
         """
-        entry = await self._store.get(job_key(identity, job_id))
-        return None if entry is None else decode_job(entry)
+        return await read_job(self._store, identity, job_id)
 
     async def page(self, identity: IdentityName, query: ListJobs) -> JobPage:
         """Return a page of the stored jobs of an identity; see `JobPages.page`."""
@@ -147,35 +91,9 @@ class JobStore:
         """
         return await self._open_jobs.list_jobs(identity, kind)
 
-    async def history(self, identity: IdentityName) -> AsyncGenerator[StoredJob]:
-        """Yield every stored job of an identity, the last changed first.
-
-        A job that changes meanwhile may be skipped.
-        """
-        before: Revision | None = None
-        while True:
-            page = await self._store.newest_first(
-                f"job.{identity}", before=before, count=HISTORY_PAGE_SIZE
-            )
-            for entry in page.entries:
-                if (stored := try_decode_job(entry)) is not None:
-                    yield stored
-            if page.is_last:
-                return
-            before = page.entries[-1].revision
-
-    async def latest_jobs(self, identity: IdentityName) -> list[StoredJob]:
-        """Return the latest job of each queue of an identity; skip unreadable ones."""
-        found: list[StoredJob] = []
-        for entry in await self._store.entries(f"lane.{identity}"):
-            try:
-                latest = LatestJob.model_validate_json(entry.value)
-                stored = None if latest.job_id is None else await self.get(identity, latest.job_id)
-            except (ValidationError, UnreadableEntryError):
-                continue  # the acceptor or the executor of the next job repairs or skips it
-            if stored is not None:
-                found.append(stored)
-        return found
+    def history(self, identity: IdentityName) -> AsyncGenerator[StoredJob]:
+        """Yield every stored job of an identity, the last changed first; see `newest_jobs`."""
+        return newest_jobs(self._store, identity)
 
     async def create(self, record: JobRecord) -> StoredJob:
         """Store a new job.
@@ -243,105 +161,6 @@ class JobStore:
         """Return the genesis of the chain that the jobs are for; None if it is unknown."""
         return await self._chain.genesis()
 
-    async def latest_entry(self, subject: JobSubject) -> LatestJobEntry:
-        """Return the latest job of a queue."""
-        entry = await self._store.get(_latest_key(subject))
-        if entry is None:
-            return LatestJobEntry(LatestJob(), ABSENT)
-        try:
-            latest = LatestJob.model_validate_json(entry.value)
-        except ValidationError:
-            _log_unreadable(entry)
-            latest = await self._find_latest(subject)
-        return LatestJobEntry(latest, entry.revision)
-
-    async def _find_latest(self, subject: JobSubject) -> LatestJob:
-        """Return the latest job of a queue, by searching its jobs."""
-        latest = LatestJob()
-        async for stored in self._all_jobs(f"job.{subject.identity}"):
-            if stored.record.subject == subject and stored.record.number > latest.number:
-                latest = LatestJob(number=stored.record.number, job_id=stored.job.job_id)
-        return latest
-
-    async def _all_jobs(self, prefix: str) -> AsyncGenerator[StoredJob]:
-        """Yield every job under a prefix, the last changed last; skip no job that changes."""
-        after = ABSENT
-        while True:
-            page = await self._store.oldest_first(prefix, after=after, count=HISTORY_PAGE_SIZE)
-            for entry in page.entries:
-                if (stored := try_decode_job(entry)) is not None:
-                    yield stored
-            if page.is_last:
-                return
-            after = page.entries[-1].revision
-
-    async def set_latest(self, entry: LatestJobEntry, record: JobRecord) -> LatestJobEntry:
-        """Make a job the latest of its queue.
-
-        Raises:
-            ConflictError: the entry was changed since it was read.
-        """
-        latest = LatestJob(number=record.number, job_id=record.job.job_id)
-        value = latest.model_dump_json().encode()
-        revision = await self._store.put(
-            _latest_key(record.subject), value, revision=entry.revision
-        )
-        return LatestJobEntry(latest, revision)
-
-    async def in_flight_marker(self, hotkey: Hotkey) -> InFlightMarker:
-        """Return the marker of the extrinsic that was submitted last with a hotkey."""
-        entry = await self._store.get(_in_flight_key(hotkey))
-        if entry is None:
-            return InFlightMarker(None, ABSENT)
-        try:
-            submission = Submission.model_validate_json(entry.value)
-        except ValidationError:
-            _log_unreadable(entry)
-            submission = await self._find_submission()
-        return InFlightMarker(submission, entry.revision)
-
-    async def _find_submission(self) -> Submission | None:
-        """Return the in-flight submission with the latest end of its era, of any hotkey."""
-        in_flight = [
-            Submission(
-                identity=one.job.identity,
-                job_id=one.job.job_id,
-                extrinsic=one.job.extrinsic,
-                genesis=one.job.genesis,
-            )
-            async for one in self._all_jobs("job")
-            if one.job.state in IN_FLIGHT and one.job.extrinsic is not None
-        ]
-        return max(
-            in_flight, key=lambda submission: submission.extrinsic.last_valid_block, default=None
-        )
-
-    async def mark_in_flight(
-        self, marker: InFlightMarker, hotkey: Hotkey, submission: Submission
-    ) -> InFlightMarker:
-        """Store the extrinsic that is about to be submitted with a hotkey.
-
-        This fences off an expired holder of the hotkey's lease.
-
-        Raises:
-            ConflictError: another extrinsic was submitted since the marker was read.
-        """
-        value = submission.model_dump_json().encode()
-        revision = await self._store.put(_in_flight_key(hotkey), value, revision=marker.revision)
-        return replace(marker, submission=submission, revision=revision)
-
-    async def is_in_flight(self, submission: Submission) -> bool:
-        """Return whether the outcome of a submission is not known yet."""
-        try:
-            stored = await self.get(submission.identity, submission.job_id)
-        except UnreadableEntryError:
-            return True  # the outcome cannot be determined
-        return (
-            stored is not None
-            and stored.job.state in IN_FLIGHT
-            and stored.job.extrinsic == submission.extrinsic
-        )
-
     async def _write(self, record: JobRecord, revision: Revision) -> StoredJob:
         written = await self._store.put(
             job_key(record.job.identity, record.job.job_id),
@@ -358,20 +177,6 @@ class JobStore:
 
 BACKUP_PREFIXES: Final = ("lane", "sent", "job")
 """Key prefixes of the entries that a backup contains; all other entries are an index of these."""
-
-
-def _latest_key(subject: JobSubject) -> str:
-    mechanism = "" if subject.mechanism is None else f".{subject.mechanism}"
-    return f"lane.{subject.identity}.{subject.kind}{mechanism}"
-
-
-def _in_flight_key(hotkey: Hotkey) -> str:
-    return f"sent.{hotkey}"
-
-
-def _log_unreadable(entry: Entry) -> None:
-    text = "Replacing the unreadable job store entry %s"
-    UNREADABLE.report(logger, "job", (entry.key, entry.revision), text, entry.key)
 
 
 def _needs_no_submission(job: Job) -> bool:

@@ -101,3 +101,9 @@ def try_decode_job(entry: Entry) -> StoredJob | None:
 def job_key(identity: IdentityName, job_id: JobId) -> str:
     """Return the key of a job."""
     return f"job.{identity}.{job_id}"
+
+
+def report_replaced(entry: Entry) -> None:
+    """Log once that an entry cannot be read, and is replaced by one derived from the jobs."""
+    text = "Replacing the unreadable job store entry %s"
+    UNREADABLE.report(logger, "job", (entry.key, entry.revision), text, entry.key)

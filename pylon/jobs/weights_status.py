@@ -69,7 +69,7 @@ class WeightsStatusHandler:
     async def _is_accepted(self, call: ServiceCall[WeightsStatusParams]) -> bool:
         params, identity = call.params, call.caller_identity
         subject = JobSubject(identity, JobKind.WEIGHTS, params.mechanism_id)
-        newest_id = (await self._store.latest_entry(subject)).latest.job_id
+        newest_id = (await self._store.latest.entry(subject)).latest.job_id
         if newest_id is None:
             return False
         newest = await self._store.get(identity, newest_id)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import nats.errors
@@ -12,33 +11,25 @@ from nats.aio.msg import Msg
 
 from pylon.common.admission import OPEN_CALLER, Admission, Permit
 from pylon.common.logs import bind_log_fields, parse_trace_id
-from pylon.rpc.calls import (
-    CallResult,
-    Handler,
-    HandlerTable,
-    ServiceCall,
-    caller_of,
-    is_valid_reply_subject,
-    parse_call,
-)
+from pylon.rpc.call_parsing import parse_call
+from pylon.rpc.callers import caller_of, is_valid_reply_subject
+from pylon.rpc.calls import Handler, HandlerTable, ServiceCall
 from pylon.rpc.discovery import ServiceDiscovery
+from pylon.rpc.reply_sender import ReplySender
+from pylon.rpc.request_cancellations import RequestCancellations
+from pylon.rpc.request_counts import RequestCounts
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.operations import Params
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
     ALL_REPLAYS,
     CANCELLATIONS,
-    CONTRACT_VERSION,
     READER_USER,
     cancellation_subject,
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.log_limit import LogLimit, error_origin
-from pylon_client.nats.message_parts import part_header, split_body
 from pylon_client.nats.nats_client import ReceivedMsg
 from pylon_client.nats.nats_connection import NatsConnection
 from pylon_client.nats.nats_errors import PermissionViolation
@@ -46,38 +37,17 @@ from pylon_client.nats.nats_errors import PermissionViolation
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
+    from pylon_client.contract.operations import Params
+
 logger = logging.getLogger(__name__)
 
-SERVICE_ERROR_MAX_CHARS: Final = 300
-"""Maximum length of the error text in the headers of a reply."""
 PENDING_MAX_REQUESTS: Final = 4096
 """Maximum number of delivered requests of a subscription that wait for the event loop; more are
 dropped. Requests queue up only in a flood, and delay the later ones."""
-MAX_EARLY_CANCELLATIONS: Final = 4096
-"""Maximum number of cancellations that are stored for requests that have not arrived yet."""
-CANCEL_ID_MAX_BYTES: Final = 64
-"""Maximum length of a cancellation's id."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
 """Errors of `RequestServer.add_subjects` and of the function that it returns."""
-
-
-@dataclass(slots=True)
-class RequestCounts:
-    """Requests that a service did not answer with a result.
-
-    Attributes:
-        invalid_replies: requests dropped without a reply, since their reply subject is not valid.
-        overloaded: requests rejected since their caller had too many in progress.
-        unsent_replies: replies that could not be sent.
-        cancelled: requests that their caller cancelled.
-    """
-
-    invalid_replies: int = 0
-    overloaded: int = 0
-    unsent_replies: int = 0
-    cancelled: int = 0
 
 
 class RequestServer(HandlerTable):
@@ -125,11 +95,8 @@ class RequestServer(HandlerTable):
             self._on_denial
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
-        # Requests and cancellations arrive on different subscriptions, in any order.
-        self._early_cancellations: dict[str, None] = {}
-        self._cancelled_tasks: set[asyncio.Task[None]] = set()
-        self._log_limit = LogLimit()
+        self._cancellations = RequestCancellations()
+        self._replies = ReplySender(connection, self.counts)
 
     @property
     def is_serving(self) -> bool:
@@ -224,15 +191,14 @@ class RequestServer(HandlerTable):
             self._drop(message)
             return
         cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
-        if cancel_id and cancel_id in self._early_cancellations:
-            del self._early_cancellations[cancel_id]
+        if cancel_id and self._cancellations.take_early(cancel_id):
             self.counts.cancelled += 1
             return
         try:
             place = self._admission.admit(caller_of(message.subject, self._identities))
         except FailureError as error:
             self.counts.overloaded += 1
-            await self._send_failure(message, error.failure)
+            await self._replies.send_failure(message, error.failure)
             return
         task = asyncio.create_task(self._handle(message, place))
         # A callback also runs for a task that is cancelled before its first step.
@@ -240,26 +206,14 @@ class RequestServer(HandlerTable):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if cancel_id:
-            self._by_cancel_id[cancel_id] = task
-            task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
+            self._cancellations.register(cancel_id, task)
         # Start it before the next message is processed: requests of a burst that wait then release
         # their permits early.
         await asyncio.sleep(0)
 
     async def _on_cancellation(self, message: Msg) -> None:
         """Cancel a request that its caller has cancelled."""
-        cancel_id = message.data[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
-        task = self._by_cancel_id.get(cancel_id)
-        if task is not None:
-            self.counts.cancelled += 1
-            self._cancelled_tasks.add(task)
-            task.add_done_callback(self._cancelled_tasks.discard)
-            task.cancel()
-        elif len(message.data) <= CANCEL_ID_MAX_BYTES:
-            # Another worker may execute the request, or it may have finished.
-            self._early_cancellations[cancel_id] = None
-            if len(self._early_cancellations) > MAX_EARLY_CANCELLATIONS:
-                del self._early_cancellations[next(iter(self._early_cancellations))]
+        self.counts.cancelled += self._cancellations.cancel(message.data)
 
     def _drop(self, message: Msg) -> None:
         self.counts.invalid_replies += 1
@@ -291,18 +245,18 @@ class RequestServer(HandlerTable):
                 identity=call.identity,
                 netuid=call.netuid,
             )
-            result = await self._execute(call)
-            await self._send_result(message, result)
+            result = await self.execute(call)
+            await self._replies.send_result(message, result)
         except FailureError as failed:
             error = str(failed)
             self.counts.overloaded += failed.code is ErrorCode.OVERLOADED
-            await self._send_failure(message, failed.failure)
+            await self._replies.send_failure(message, failed.failure)
         except asyncio.CancelledError:
-            if asyncio.current_task() in self._cancelled_tasks:
+            if self._cancellations.is_cancelled(asyncio.current_task()):
                 error = ErrorCode.CANCELLED
                 raise
             error = ErrorCode.SHUTTING_DOWN
-            await self._send_failure(
+            await self._replies.send_failure(
                 message,
                 FailureError(ErrorCode.SHUTTING_DOWN, "The worker is stopping.").failure,
             )
@@ -312,84 +266,7 @@ class RequestServer(HandlerTable):
                 counts = self.discovery.endpoints[call.scope, call.operation]
                 counts.record(time.monotonic_ns() - begun_ns, error)
 
-    async def _execute(self, call: ServiceCall[Params]) -> CallResult:
-        handler = self.handlers.get(call.operation)
-        if handler is None:
-            raise FailureError(
-                ErrorCode.NOT_FOUND, f"This worker does not serve {call.operation!r}."
-            )
-        scope = asyncio.timeout(call.timeout_s)
-        try:
-            async with scope:
-                found = await handler(call)
-        except FailureError:
-            raise
-        except Exception as error:
-            if isinstance(error, TimeoutError) and scope.expired():
-                raise FailureError(
-                    ErrorCode.DEADLINE_EXCEEDED, "The request did not finish before its deadline."
-                ) from None
-            # The log has the details; the caller receives only the request's id.
-            # Each request has its line; a traceback that repeats is logged once.
-            is_due = self._log_limit.is_due(call.operation, error_origin(error))
-            logger.error(  # noqa: TRY400 -- with the traceback if it is due
-                *("%s failed; request %s: %s", call.operation, call.request_id),
-                type(error).__name__,
-                exc_info=error if is_due else None,
-            )
-            raise FailureError(
-                ErrorCode.INTERNAL,
-                f"The worker failed; its log has the reason at request {call.request_id}.",
-            ) from None
-        return found if isinstance(found, CallResult) else CallResult(found)
-
-    async def _send_result(self, message: Msg, result: CallResult) -> None:
-        parts = split_body(result.body, self._connection.max_payload_bytes)
-        if len(parts) > 1 and wire_headers.ACCEPT_PARTS not in (message.headers or {}):
-            raise FailureError(
-                ErrorCode.INTERNAL,
-                f"The reply has {len(result.body)} bytes, more than the max_payload of NATS: send "
-                f"the request with the header {wire_headers.ACCEPT_PARTS}, or raise max_payload.",
-            )
-        headers = _result_headers(result)
-        if len(parts) == 1:
-            await self._send(message, result.body, headers)
-            return
-        for number, part in enumerate(parts, 1):
-            block_headers = headers if number == len(parts) else {}
-            await self._send(message, part, {**block_headers, **part_header(number, len(parts))})
-
-    async def _send_failure(self, message: Msg, failure: Failure) -> None:
-        await self._send(
-            message,
-            wire.encode(failure.body()),
-            {
-                wire_headers.ERROR: failure.code,
-                wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),
-                wire_headers.SERVICE_ERROR: failure.detail[:SERVICE_ERROR_MAX_CHARS],
-            },
-        )
-
-    async def _send(self, message: Msg, body: bytes, headers: dict[str, str]) -> None:
-        headers[wire_headers.CONTRACT] = CONTRACT_VERSION
-        try:
-            await self._connection.nats.publish(message.reply, body, headers=headers)
-        except (nats.errors.Error, OSError) as error:
-            self.counts.unsent_replies += 1
-            if self._log_limit.is_due("unsent", type(error)):
-                logger.warning("Could not send a reply: %s", type(error).__name__)
-
     async def _on_discovery(self, message: Msg) -> None:
         response = self.discovery.respond(message.subject)
         if response is not None and is_valid_reply_subject(message.subject, message.reply):
-            await self._send(message, response, {})
-
-
-def _result_headers(result: CallResult) -> dict[str, str]:
-    if result.block is None:
-        return dict(result.headers)
-    return {
-        **result.headers,
-        wire_headers.BLOCK_NUMBER: str(result.block.number),
-        wire_headers.BLOCK_HASH: result.block.hash,
-    }
+            await self._replies.send(message, response, {})

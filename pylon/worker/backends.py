@@ -7,8 +7,8 @@ from typing import Final
 
 from pylon.chain.archive_routing import RoutedChain
 from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.connection_timeouts import ConnectionTimeouts
 from pylon.chain.endpoint_label import endpoint_label
-from pylon.chain.node_connection import ConnectionTimeouts
 from pylon.chain.node_probe import NodeProbe
 from pylon.chain.port import Chain
 from pylon.chain.subtensor_reader import SubtensorReader

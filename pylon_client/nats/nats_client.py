@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import nats.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
@@ -15,11 +15,6 @@ from pylon_client.nats.cancellation import preserve_cancellation
 from pylon_client.nats.inboxes import InboxIds
 from pylon_client.nats.message_parts import PartJoiner
 from pylon_client.nats.protocol_parser import MessageParser
-
-HEADERS_MAX_BYTES: Final = 4096
-"""Bytes of the server's `max_payload` that are reserved for headers.
-
-The server closes the connection on a larger message."""
 
 
 @dataclass
@@ -68,11 +63,6 @@ class PylonNatsClient(Client):
         self._ps = MessageParser(self)
         self._nuid = InboxIds()
         self._joiner = PartJoiner(self._is_reply_pending)
-
-    @property
-    def body_max_bytes(self) -> int:
-        """Return the maximum size of a body, beside headers of up to `HEADERS_MAX_BYTES`."""
-        return self.max_payload - HEADERS_MAX_BYTES
 
     async def request(
         self,

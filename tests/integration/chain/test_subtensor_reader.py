@@ -18,7 +18,7 @@ import pytest
 from bittensor._transport import errors as transport
 
 from pylon.chain.archive_routing import RoutedChain
-from pylon.chain.node_connection import ConnectionTimeouts
+from pylon.chain.connection_timeouts import ConnectionTimeouts
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor_reader import SubtensorReader

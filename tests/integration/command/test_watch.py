@@ -12,7 +12,8 @@ import pytest
 from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision_streams
-from pylon.jobs.job_store import JobRecord, JobStore
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

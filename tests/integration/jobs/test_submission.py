@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.chain.subtensor_writer import ERA_PERIOD_BLOCKS, SubtensorWriter
+from pylon.chain.extrinsic_signing import ERA_PERIOD_BLOCKS
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,

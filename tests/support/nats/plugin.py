@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-    import pytest
 
     from tests.support.nats.replicas import Nats
 
@@ -44,3 +43,12 @@ async def nats(nats_servers: Nats) -> AsyncGenerator[Nats]:
     """Return the servers without any stream."""
     yield nats_servers
     await nats_servers.reset()
+
+
+@pytest.fixture
+def fake_nats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let new connections use `FakeNatsClient` instead of a server."""
+    from pylon_client.nats import connection_lifecycle
+    from tests.support.nats.fake_nats_client import FakeNatsClient
+
+    monkeypatch.setattr(connection_lifecycle, "PylonNatsClient", FakeNatsClient)

@@ -23,6 +23,8 @@ BUDGET: Final = "tests/system/security/test_large_replies.py"
 SECRETS: Final = "tests/system/security/test_node_url_secrets.py"
 
 CALL: Final = "pylon/rpc/calls.py"
+CALLERS: Final = "pylon/rpc/callers.py"
+CANCELLATIONS: Final = "pylon/rpc/request_cancellations.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
@@ -48,7 +50,7 @@ MUTANTS: Final = (
         "replies-to-workers",
         (
             Edit(
-                CALL,
+                CALLERS,
                 "[1] in SERVER_USERS:\n        return False",
                 "[1] in ():\n        return False",
             ),
@@ -237,16 +239,12 @@ MUTANTS: Final = (
     ),
     Mutant(
         "cancellation-in-workers",
-        (
-            Edit(
-                SERVICE, "            task.cancel()\n        elif", "            pass\n        elif"
-            ),
-        ),
+        (Edit(CANCELLATIONS, "task.cancel()\n            return True", "return True"),),
         (f"{CANCELLED}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellations-before-their-requests",
-        (Edit(SERVICE, "if cancel_id and cancel_id in self._early_cancellations:", "if False:"),),
+        (Edit(CANCELLATIONS, "if cancel_id not in self._early:", "if True:"),),
         (f"{CANCELLED}::test_a_cancellation_that_overtakes_its_request_ends_it",),
     ),
     Mutant(
@@ -399,7 +397,7 @@ MUTANTS: Final = (
                 "publish=(ALL_OPEN, ALL_REPLAYS, identity_requests(name)),",
             ),
             Edit(
-                CALL,
+                CALLERS,
                 'return reply.startswith(f"{inbox_prefix(READER_USER)}.")',
                 "return True",
             ),

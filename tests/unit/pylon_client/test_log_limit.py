@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bridge.event_buffers import EventBuffer
-from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner, ConnectionTimeouts
+from pylon.chain.connection_timeouts import ConnectionTimeouts
+from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner
 from pylon.common.task_supervisor import TaskSupervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from bittensor.result import RpcConnectionError, RpcPolicyError
 
-from pylon.chain.node_connection import ConnectionOwner, ConnectionTimeouts
+from pylon.chain.connection_timeouts import ConnectionTimeouts
+from pylon.chain.node_connection import ConnectionOwner
 from pylon_client.contract.failures import ErrorCode, FailureError
 from tests.support.product.eventually import HANGS_AFTER_S
 
@@ -167,7 +168,7 @@ async def test_an_operation_that_times_out_discards_the_connection() -> None:
 async def test_a_blocked_close_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pylon.chain.node_connection.CLOSE_ATTEMPTS_S", (0.01, 30.0))
+    monkeypatch.setattr("pylon.chain.client_closer.CLOSE_ATTEMPTS_S", (0.01, 30.0))
 
     class Deaf(FakeClient):
         closes = 0

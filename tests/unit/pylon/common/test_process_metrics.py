@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from pylon.common.process_metrics import ProcessMetrics, metrics_access_error
-from pylon_client.nats.nats_connection import ConnectionCounts
+from pylon_client.nats.connection_counts import ConnectionCounts
 
 
 class Status:

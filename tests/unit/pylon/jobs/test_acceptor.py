@@ -43,7 +43,7 @@ async def accept_cut_off(system: SimulatedJobs, monkeypatch: pytest.MonkeyPatch)
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(system.store, "set_latest", down)
+        patch.setattr(system.store.latest, "set", down)
         with pytest.raises(FailureError):
             await system.accept()
 

@@ -17,9 +17,10 @@ from pylon.jobs.acceptor import JobAcceptor, WriteRequest
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.jobs.executor import JobExecutor
-from pylon.jobs.job_store import JobRecord, JobStore
+from pylon.jobs.job_store import JobStore
 from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.stored_job import JobRecord
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.jetstream.bucket import Entry
-from pylon.jobs import job_store
+from pylon.jobs import job_reads
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.rpc.calls import CallResult, ServiceCall
@@ -128,7 +128,7 @@ async def test_weights_count_before_their_hotkey_is_registered() -> None:
 async def test_jobs_that_ended_before_the_epoch_are_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(job_store, "HISTORY_PAGE_SIZE", 1)
+    monkeypatch.setattr(job_reads, "HISTORY_PAGE_SIZE", 1)
     system = jobs_at_block_100()
     job = await system.accept()
     await system.acceptor.cancel(ALICE, job.job_id)

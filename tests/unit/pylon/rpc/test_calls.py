@@ -1,204 +1,124 @@
+"""Calls, and their execution by a table of handlers."""
+
+import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pylon.rpc.calls import ServiceCall, is_valid_reply_subject, parse_call
+from pylon.common.admission import OPEN_CALLER, Admission
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.models import Block
+from pylon_client.contract.operations import NoParams, Scope
 from pylon_client.contract.reads import LATEST_NEURONS
-from pylon_client.contract.topology import REQUEST_MAX_BYTES, SMALL_REQUEST_MAX_BYTES
-from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.contract.writes import GENERATE_CERTIFICATE, PUT_WEIGHTS, SET_COMMITMENT
-
-TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20)
-TOKEN = st.text("abcXYZ019_$-", min_size=1, max_size=20)
-INBOX = st.lists(TOKEN, min_size=1, max_size=3).map(".".join)
-IDENTITIES = {IdentityName("alice"): NetUid(1)}
+from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
 
 
-@given(reply=INBOX, operation=TEXT)
-def test_replies_to_an_identity_go_to_its_inboxes_or_the_bridges_only(
-    reply: str, operation: str
-) -> None:
-    subject = f"pylon.v1.identity.alice.{operation}"
-    assert is_valid_reply_subject(subject, f"_INBOX.alice.{reply}")
-    assert is_valid_reply_subject(subject, f"_INBOX.bridge.{reply}")
-    for prefix in ("", "_INBOX.", "_INBOX.bob.", "_INBOX.ALICE.", "_INBOX.open.", "$JS.API."):
-        assert not is_valid_reply_subject(subject, f"{prefix}{reply}") or reply.startswith(
-            ("_INBOX.alice.", "_INBOX.bridge.", "alice.", "bridge.")
-        )
-
-
-@given(
-    subject=TEXT.filter(lambda text: not text.startswith("pylon.v1.identity.")),
-    inbox=INBOX,
-    reply=TEXT,
-)
-def test_a_reply_subject_outside_of_inboxes_is_rejected(
-    subject: str, inbox: str, reply: str
-) -> None:
-    assert is_valid_reply_subject(subject, f"_INBOX.{inbox}")
-    assert not is_valid_reply_subject(subject, reply) or reply.startswith("_INBOX.")
-
-
-@given(
-    subject=st.sampled_from(
-        [
-            "pylon.v1.open.chain.x",
-            "pylon.v1.open.1.neurons.latest",
-            "pylon.v1.identity.alice.neurons.latest",
-            "pylon.v1.identity.worker.neurons.latest",
-            "$SRV.PING",
-        ]
-    ),
-    inbox=INBOX,
-)
-def test_a_reply_subject_in_the_inbox_of_a_worker_is_rejected(subject: str, inbox: str) -> None:
-    assert not is_valid_reply_subject(subject, "_INBOX.worker")
-    assert not is_valid_reply_subject(subject, f"_INBOX.worker.{inbox}")
-    assert is_valid_reply_subject(subject, f"_INBOX.bridge.{inbox}") or "worker" in subject
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        *("", "_INBOX", "_INBOX.", "_INBOX..x", "_INBOX.open.", "_INBOX.open..x"),
-        *("_INBOX.>", "_INBOX.*.x", "_INBOX.open.é", "_INBOX.open.a b", "_INBOX.open.a\x0bb"),
-        *("_INBOX.open.\ufffd", "_INBOX.open.x\n"),
-    ],
-)
-def test_a_reply_subject_with_wildcards_or_empty_tokens_is_rejected(reply: str) -> None:
-    assert not is_valid_reply_subject("pylon.v1.open.chain.block.latest", reply)
-
-
-def test_a_long_header_is_quoted_in_part() -> None:
-    # Its control characters would be escaped, and so make a reply too large to be sent.
-    headers = {"Pylon-Contract": "\x01" * 100_000}
-    with pytest.raises(FailureError) as refused:
-        parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
-    assert len(refused.value.failure.detail) < 1000
-
-
-@pytest.mark.parametrize("believed", ["2", "01", "", "x" * 9000])
-def test_a_caller_that_expects_another_subnet_is_rejected(believed: str) -> None:
-    subject = f"pylon.v1.identity.alice.{LATEST_NEURONS.name}"
-    with pytest.raises(FailureError) as refused:
-        parse_call(subject, {"Pylon-Netuid": believed}, b"", identities=IDENTITIES)
-    assert refused.value.code is ErrorCode.NETUID_MISMATCH
-    assert "of subnet 1" in refused.value.failure.detail
-    assert len(refused.value.failure.detail) < 200
-    for headers in ({"Pylon-Netuid": "1"}, {}):
-        assert parse_call(subject, headers, b"", identities=IDENTITIES).netuid == 1
-
-
-@pytest.mark.parametrize(
-    ("operation", "most_bytes"),
-    [
-        (LATEST_NEURONS, SMALL_REQUEST_MAX_BYTES),
-        (SET_COMMITMENT, SMALL_REQUEST_MAX_BYTES),
-        (PUT_WEIGHTS, REQUEST_MAX_BYTES),
-    ],
-)
-def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes: int) -> None:
-    subject = f"pylon.v1.identity.alice.{operation.name}"
-
-    def details(body: bytes) -> str:
-        try:
-            parse_call(subject, {}, body, identities=IDENTITIES)
-        except FailureError as error:
-            return error.failure.detail
-        return ""
-
-    assert "bytes" not in details(b"{}".ljust(most_bytes))
-    assert f"the maximum is {most_bytes}" in details(b"{}".ljust(most_bytes + 1))
-
-
-def timeout_s(headers: dict[str, str], waited_s: float = 0.0) -> float:
-    subject = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
-    return parse_call(subject, headers, b"", identities={}, queued_s=waited_s).timeout_s
-
-
-def test_the_timeout_counts_and_not_the_deadline_of_another_clock() -> None:
-    for deadline in ("1", str(10**15)):
-        assert timeout_s({"Pylon-Timeout": "2500", "Pylon-Deadline": deadline}) == 2.5
-    assert timeout_s({"Pylon-Timeout": "999999999"}) == 300
-    with pytest.raises(FailureError) as refused:
-        timeout_s({"Pylon-Deadline": "1"})
-    assert refused.value.code is ErrorCode.DEADLINE_EXCEEDED
-    assert "its clock is behind" in refused.value.failure.detail
-
-
-def test_the_time_in_the_queue_is_subtracted_from_the_timeout() -> None:
-    assert timeout_s({"Pylon-Timeout": "2500"}, waited_s=2) == 0.5
-    with pytest.raises(FailureError) as refused:
-        timeout_s({"Pylon-Timeout": "2500"}, waited_s=2.5)
-    assert refused.value.code is ErrorCode.DEADLINE_EXCEEDED
-    assert "clock" not in refused.value.failure.detail
-
-
-@pytest.mark.parametrize("timeout", ["", "-1", "1.5", "soon", "9" * 16, "\u0663"])
-def test_a_timeout_that_is_not_a_number_of_milliseconds_is_rejected(timeout: str) -> None:
-    with pytest.raises(FailureError) as refused:
-        timeout_s({"Pylon-Timeout": timeout})
-    assert refused.value.code is ErrorCode.INVALID
-    assert "Pylon-Timeout" in refused.value.failure.detail
-
-
-@given(
-    subject=st.one_of(TEXT, st.builds("pylon.v1.{}.{}".format, TEXT, TEXT)),
-    headers=st.dictionaries(
-        st.sampled_from(["Pylon-Timeout", "Pylon-Deadline", "Pylon-Contract", "Pylon-Netuid"]), TEXT
-    ),
-    body=st.binary(max_size=100),
-)
-def test_any_message_is_a_call_or_an_error_of_the_contract(
-    subject: str, headers: dict[str, str], body: bytes
-) -> None:
-    code = None
-    try:
-        parse_call(subject, headers, body, identities=IDENTITIES)
-    except FailureError as error:
-        code = error.code
-    assert code in {
-        None,
-        ErrorCode.INVALID,
-        ErrorCode.NOT_FOUND,
-        ErrorCode.NETUID_MISMATCH,
-        ErrorCode.DEADLINE_EXCEEDED,
+def call_of(**fields: Any) -> ServiceCall[Any]:
+    defaults: dict[str, Any] = {
+        "operation": LATEST_NEURONS.name,
+        "scope": Scope.OPEN,
+        "netuid": NetUid(1),
+        "identity": None,
+        "params": NoParams(),
+        "timeout_s": 60.0,
+        "request_id": "find-me",
     }
+    return ServiceCall(**{**defaults, **fields})
 
 
-@pytest.mark.parametrize("key", ["x", "two words", "x" * 255, None])
-def test_an_idempotency_key_is_used_unchanged(key: str | None) -> None:
-    assert called_with(key).idempotency_key == key
+async def hang(_call: ServiceCall[Any]) -> bytes:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets the event")
 
 
-@pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "x\n", "\x7f", "é", "x" * 256])
-def test_an_ambiguous_idempotency_key_is_rejected(key: str) -> None:
-    with pytest.raises(FailureError, match="INVALID: The header Idempotency-Key"):
-        called_with(key)
+async def failure_of(table: HandlerTable, call: ServiceCall[Any]) -> FailureError:
+    with pytest.raises(FailureError) as caught:
+        await table.execute(call)
+    return caught.value
 
 
-def called_with(key: str | None) -> ServiceCall:
-    headers = {} if key is None else {"Idempotency-Key": key}
-    subject = f"pylon.v1.identity.alice.{GENERATE_CERTIFICATE.name}"
-    return parse_call(subject, headers, b"", identities=IDENTITIES)
+def test_a_call_has_the_subnet_and_the_identity_that_its_operation_needs() -> None:
+    call = call_of(identity=IdentityName("alice"))
+    assert (call.subnet, call.caller_identity) == (1, "alice")
+    with pytest.raises(TypeError, match="no subnet"):
+        _ = call_of(netuid=None).subnet
+    with pytest.raises(TypeError, match="needs an identity"):
+        _ = call_of().caller_identity
 
 
-def test_a_request_id_that_is_unsafe_to_log_is_replaced() -> None:
-    for given_id in ("two\nlines", "", "x" * 129, "é"):
-        headers = {"Pylon-Request-Id": given_id}
-        call = parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
-        assert call.request_id != given_id
-        assert len(call.request_id) == 16
+def test_a_waiting_call_releases_its_permit() -> None:
+    admission = Admission(2, [OPEN_CALLER])
+    call = call_of(permit=admission.admit(OPEN_CALLER))
+    with call.without_permit():
+        assert admission.waiting == 1
+    assert admission.waiting == 0
+    with call_of(permit=None).without_permit():
+        assert admission.waiting == 0
 
 
-def test_a_duplicate_hotkey_in_weights_is_rejected() -> None:
-    hotkey = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
-    body = b'{"weights": {"%s": 0.1, "%s": 0.9}}' % (hotkey.encode(), hotkey.encode())
-    with pytest.raises(FailureError) as refused:
-        parse_call("pylon.v1.identity.alice.weights.put", {}, body, identities=IDENTITIES)
-    assert refused.value.code is ErrorCode.INVALID
-    assert [item.key for item in refused.value.failure.extra] == [hotkey]
+async def test_a_call_is_executed_by_the_handler_of_its_operation() -> None:
+    table = HandlerTable()
+    calls: list[ServiceCall[Any]] = []
+
+    async def handler(call: ServiceCall[NoParams]) -> bytes:
+        calls.append(call)
+        return b"{}"
+
+    table.add(LATEST_NEURONS, handler)
+    call = call_of()
+    assert await table.execute(call) == CallResult(b"{}")
+    assert calls == [call]
+
+
+async def test_a_result_with_a_block_is_returned_unchanged() -> None:
+    result = CallResult(b"{}", Block(number=BlockNumber(7), hash=BlockHash("0x07")), {"A": "b"})
+    table = HandlerTable()
+
+    async def handler(_call: ServiceCall[NoParams]) -> CallResult:
+        return result
+
+    table.add(LATEST_NEURONS, handler)
+    assert await table.execute(call_of()) is result
+
+
+async def test_a_call_without_a_handler_is_not_found() -> None:
+    error = await failure_of(HandlerTable(), call_of())
+    assert error.code is ErrorCode.NOT_FOUND
+    assert "'neurons.latest'" in error.failure.detail
+
+
+async def test_a_handler_is_cancelled_at_the_deadline() -> None:
+    table = HandlerTable()
+    table.add(LATEST_NEURONS, hang)
+    assert (await failure_of(table, call_of(timeout_s=0))).code is ErrorCode.DEADLINE_EXCEEDED
+
+
+async def test_a_failure_of_a_handler_passes_through() -> None:
+    failure = FailureError(ErrorCode.RATE_LIMITED, "too soon")
+    table = HandlerTable()
+
+    async def handler(_call: ServiceCall[NoParams]) -> bytes:
+        raise failure
+
+    table.add(LATEST_NEURONS, handler)
+    assert await failure_of(table, call_of()) is failure
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError("secret"), TimeoutError("secret")])
+async def test_any_other_error_is_logged_with_the_id_and_not_returned(
+    caplog: pytest.LogCaptureFixture, raised: Exception
+) -> None:
+    table = HandlerTable()
+
+    async def handler(_call: ServiceCall[NoParams]) -> bytes:
+        raise raised
+
+    table.add(LATEST_NEURONS, handler)
+    for _ in range(2):
+        error = await failure_of(table, call_of())
+        assert error.code is ErrorCode.INTERNAL
+        assert "find-me" in error.failure.detail
+        assert "secret" not in str(error)
+    assert caplog.text.count("neurons.latest failed; request find-me") == 2
+    assert caplog.text.count("Traceback") == 1

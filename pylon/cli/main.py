@@ -13,9 +13,11 @@ from pydantic_settings import SettingsError
 
 from pylon.cli.backup.backup_commands import backup, restore
 from pylon.cli.command_error import CommandError
+from pylon.cli.deployment_command import HomeOption, JsonOption
 from pylon.cli.help_texts import unwrap_help
+from pylon.cli.jobs.job_commands import jobs_app
 from pylon.cli.reset.reset_command import reset
-from pylon.cli.watch.watch_commands import HomeOption, JsonOption, jobs_app, watch_app
+from pylon.cli.watch.watch_commands import watch_app
 from pylon.common.logs import set_up_logging
 
 app = typer.Typer(

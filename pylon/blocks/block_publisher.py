@@ -11,13 +11,13 @@ from pylon.chain.chain_guard import may_succeed_later
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.queries.neuron_queries import Neurons
-from pylon.common.backoff import Backoff
 from pylon.events.event_types import EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)

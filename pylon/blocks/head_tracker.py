@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import Final
 
 from pylon.chain.port import Chain
-from pylon.common.backoff import Backoff
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import BlockNumber
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -102,6 +102,10 @@ class HeadTracker:
             except TimeoutError:
                 return
 
+    def is_reorged_out(self, number: BlockNumber) -> bool:
+        """Return whether a reorg has removed an announced block: the head is now below it."""
+        return self.newest is not None and self.newest < number
+
     async def _follow(self) -> None:
         pauses = Backoff(initial_s=0.2, max_s=5.0)
         while True:

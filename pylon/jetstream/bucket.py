@@ -25,6 +25,11 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""
+COMPARE_AND_SET_RETRIES: Final = 100
+"""Maximum compare-and-set retries per request; must exceed the number of concurrent callers.
+
+A caller that receives `ConflictError` reads the entry again before it retries.
+"""
 MAX_CONCURRENT_READS: Final = 16
 """Maximum number of concurrent reads of one call of `read`."""
 

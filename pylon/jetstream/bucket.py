@@ -18,8 +18,8 @@ from pylon.jetstream.error_codes import (
     readable_replies,
     require_type,
 )
+from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon_client.contract.types import Revision
 from pylon_client.nats.nats_connection import NatsConnection
 

@@ -21,7 +21,7 @@ from pylon_client.contract.types import (
 ENDED_JOBS_RETENTION_DAYS: Final = 7
 JOBS_PER_PAGE: Final = 100
 """Default number of jobs in a page of a list."""
-JOBS_PER_PAGE_MAX: Final = 1000
+MAX_JOBS_PER_PAGE: Final = 1000
 
 
 class JobState(StrEnum):

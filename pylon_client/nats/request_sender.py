@@ -20,7 +20,7 @@ from pylon_client.nats.nats_reply import Reply, raise_for_failure
 from pylon_client.nats.pending_requests import PendingRequests
 from pylon_client.nats.reply_budget import ReplyBudget
 
-SIGNER_WAIT_MAX_S: Final = 15.0
+MAX_SIGNER_WAIT_S: Final = 15.0
 """Seconds for which a request waits for a signer to start; about the duration of a restart."""
 SIGNER_RETRY_DELAY_S: Final = 0.25
 READ_RETRY_DELAY_S: Final = 0.05
@@ -120,7 +120,7 @@ class RequestSender:
 
     async def _request_until_received(self, subject: str, body: bytes, **options: Any) -> Msg:
         """Return the reply; send the request again while no signer runs."""
-        until_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
+        until_s = time.monotonic() + (MAX_SIGNER_WAIT_S if needs_signer(subject) else 0)
         while True:
             try:
                 return await self._nats.request(subject, body, **options)

@@ -396,7 +396,7 @@ async def test_heads_are_yielded_as_announced() -> None:
 
 async def test_an_unreachable_node_fails_fast_with_few_connects() -> None:
     async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
-        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, backoff_max_s=600)) as chain:
+        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, max_backoff_s=600)) as chain:
             await chain.latest_block(timeout_s=LONG_S)
             await devnet.stop()
             proxy.drop()

@@ -57,7 +57,7 @@ class Put:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_retry, "RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr(request_retry, "IN_FLIGHT_DELAY_MAX_S", 0.0)
+    monkeypatch.setattr(request_retry, "MAX_IN_FLIGHT_DELAY_S", 0.0)
     monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", HANGS_AFTER_S)
 
 

@@ -79,7 +79,8 @@ async def _provision(connection: NatsConnection, replicas: int) -> None:
         if denied.done():
             raise BackupError(
                 f"NATS denies access to its streams: {denied.result()} "
-                "Set PYLON_NATS_WORKER_PASSWORD, and give NATS the users that `pylon nats-conf` generates"
+                "Set PYLON_NATS_WORKER_PASSWORD, and give NATS the users "
+                "that `pylon nats-conf` generates"
             )
         await provisioning
     finally:

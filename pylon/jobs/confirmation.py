@@ -21,9 +21,9 @@ POLLS_PER_BLOCK: Final = 6
 MIN_POLL_S: Final = 0.02
 """Minimum seconds between two checks for a new block."""
 REVEAL_TIMEOUT_S: Final = 7200.0
-"""Seconds after its drand round within which the chain must have opened a sealed commitment."""
+"""Seconds after its drand round within which the chain must have opened a timelocked commitment."""
 MAX_REVEAL_CHECK_S: Final = 60.0
-"""Maximum seconds between two checks whether a sealed commitment is revealed."""
+"""Maximum seconds between two checks whether a timelocked commitment is revealed."""
 MAX_DEFER_S: Final = 10.0
 """Maximum seconds between two checks of a deferred job: its epoch may have ended, or a newer job
 may have superseded it."""
@@ -120,7 +120,7 @@ class ConfirmationTracker:
         return await self.defer(stored, Defer(best, until_block, refusal.failure(until_block)))
 
     async def check_reveal(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
-        """Update the job of a sealed commitment by the commitment's status on the chain.
+        """Update the job of a timelocked commitment by the commitment's status on the chain.
 
         Raises:
             FailureError: the chain did not answer.
@@ -141,7 +141,7 @@ class ConfirmationTracker:
                 await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
             case RevealStatus.FAILED:
                 await self._fail_reveal(
-                    stored, "The chain could not decrypt the sealed commitment."
+                    stored, "The chain could not decrypt the timelocked commitment."
                 )
             case RevealStatus.PENDING:
                 return await self._await_reveal(stored, job.reveal_round)
@@ -156,7 +156,7 @@ class ConfirmationTracker:
             return Nak(min(max(-overdue_s, block_time_s), MAX_REVEAL_CHECK_S))
         await self._fail_reveal(
             stored,
-            f"The chain did not reveal the sealed commitment within {REVEAL_TIMEOUT_S:.0f} s "
+            f"The chain did not reveal the timelocked commitment within {REVEAL_TIMEOUT_S:.0f} s "
             f"after drand round {reveal_round}.",
         )
         return Ack()

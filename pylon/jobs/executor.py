@@ -195,8 +195,8 @@ class JobExecutor:
     async def confirm_abandoned(self, stored: StoredJob) -> None:
         """Confirm the extrinsic of a job that no signer executes any more.
 
-        Its outcome is known after its era, and that of a sealed commitment after its reveal. Before
-        that, nothing is done.
+        Its outcome is known after its era, and that of a timelocked commitment after its reveal.
+        Before that, nothing is done.
 
         Raises:
             ConflictError: a signer executes the job after all.

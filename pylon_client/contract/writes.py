@@ -90,7 +90,7 @@ HexBytes = Annotated[
 ]
 
 
-def _limit_sealed_size(text: str) -> str:
+def _limit_timelocked_size(text: str) -> str:
     if len(text.encode()) > MAX_REVEALED_COMMITMENT_BYTES:
         raise ValueError(f"should have at most {MAX_REVEALED_COMMITMENT_BYTES} bytes in UTF-8")
     return text
@@ -115,9 +115,9 @@ class SetCommitment(Params):
 
 
 class SetRevealedCommitment(Params):
-    """A text to put on the chain encrypted; the chain reveals it later."""
+    """A text to put on the chain under a timelock; the chain reveals it later."""
 
-    commitment: Annotated[str, AfterValidator(_limit_sealed_size)] = Field(
+    commitment: Annotated[str, AfterValidator(_limit_timelocked_size)] = Field(
         min_length=1, max_length=MAX_REVEALED_COMMITMENT_BYTES
     )
     blocks_until_reveal: Annotated[int, BeforeValidator(_as_integer)] = Field(
@@ -203,7 +203,7 @@ class CommitmentSet(WriteReply):
 
 
 class RevealedCommitmentSet(WriteReply):
-    """The encrypted commitment is on the chain until the drand round of its reveal."""
+    """The timelocked commitment is on the chain until the drand round of its reveal."""
 
     reveal_round: int
     job_id: JobId
@@ -241,7 +241,7 @@ SET_COMMITMENT: Final = Operation(
 )
 SET_REVEALED_COMMITMENT: Final = Operation(
     name="commitment.set_revealed",
-    summary="Put an encrypted commitment on the chain, and wait for it",
+    summary="Put a timelocked commitment on the chain, and wait for it",
     params=SetRevealedCommitment,
     reply=RevealedCommitmentSet,
     method="POST",

@@ -8,7 +8,7 @@ python scripts/documents.py --check    names the files that are out of date
 
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +42,7 @@ class _NoNats:
     ) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 
-    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
+    async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
         raise NotImplementedError
 
 

@@ -22,7 +22,7 @@ from pylon_client.contract.operations import API_PREFIX, NoParams
 from pylon_client.contract.reads import RECENT_NEURONS
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import (
-    BLOCK_NUMBER_MAX,
+    MAX_BLOCK_NUMBER,
     BlockNumber,
     BlockNumberField,
     NetUid,
@@ -52,7 +52,7 @@ _DESCRIPTION: Final = (
 LastEventId = Annotated[
     BlockNumberField | None,
     # A header may be absent, but it cannot be null.
-    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": BLOCK_NUMBER_MAX}),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_BLOCK_NUMBER}),
     Header(
         alias="Last-Event-ID",
         description="Id of the last received event; the stream resumes after it.",

@@ -4,9 +4,9 @@ import asyncio
 
 from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
 from pylon.chain.connection_timeouts import ConnectionTimeouts
-from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery
-from pylon.common.backoff import Backoff
+from pylon.chain.faults import MAX_RETRY_AFTER_S, Fault, Recovery
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.exponential_backoff import Backoff
 
 
 class ConnectBackoff:
@@ -21,8 +21,8 @@ class ConnectBackoff:
 
     def __init__(self, role: str, timeouts: ConnectionTimeouts) -> None:
         self._role = role
-        self._connect = Backoff(timeouts.backoff_s, timeouts.backoff_max_s)
-        self._rate_limit = Backoff(timeouts.rate_limit_backoff_s, RETRY_AFTER_MAX_S, jitter=False)
+        self._connect = Backoff(timeouts.backoff_s, timeouts.max_backoff_s)
+        self._rate_limit = Backoff(timeouts.rate_limit_backoff_s, MAX_RETRY_AFTER_S, jitter=False)
         self._next_attempt_at_s = 0.0
         self._is_wrong_chain = False
 

@@ -15,7 +15,7 @@ class ConnectionTimeouts:
             for the others.
         backoff_s: delay after the first failed attempt to connect, in seconds; it doubles with
             each failure.
-        backoff_max_s: maximum of that delay, in seconds.
+        max_backoff_s: maximum of that delay, in seconds.
         rate_limit_backoff_s: delay after the node reported a rate limit, in seconds; it doubles
             with each one.
         max_in_flight: maximum number of concurrent operations.
@@ -25,6 +25,6 @@ class ConnectionTimeouts:
     operation_s: float = 30.0
     discard_after_silence_s: float = 1.0
     backoff_s: float = 0.25
-    backoff_max_s: float = 10.0
+    max_backoff_s: float = 10.0
     rate_limit_backoff_s: float = 15.0
     max_in_flight: int = 64

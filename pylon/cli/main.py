@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,12 @@ from pydantic_settings import SettingsError
 
 from pylon.cli.backup.backup_commands import backup, restore
 from pylon.cli.command_error import CommandError
+from pylon.cli.deployment_command import HomeOption, JsonOption
 from pylon.cli.help_texts import unwrap_help
+from pylon.cli.jobs.job_commands import jobs_app
 from pylon.cli.reset.reset_command import reset
-from pylon.cli.watch.watch_commands import HomeOption, JsonOption, jobs_app, watch_app
+from pylon.cli.watch.watch_commands import watch_app
+from pylon.common.distribution import service_version
 from pylon.common.logs import set_up_logging
 
 app = typer.Typer(
@@ -30,15 +32,15 @@ app = typer.Typer(
 )
 
 DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
-PORT_MAX = 65_535
-TEMPO_MAX_BLOCKS = 65_535
+MAX_PORT = 65_535
+MAX_TEMPO_BLOCKS = 65_535
 COMPLETION_VARIABLE = "_PYLON_COMPLETE"
 """Set by shells that request completions and parse the output."""
 
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"pylon {version('pylon-service')}")
+        typer.echo(f"pylon {service_version()}")
         raise typer.Exit
 
 
@@ -60,12 +62,12 @@ def up(
     ] = False,
     host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(envvar="PORT", min=1, max=PORT_MAX, help="Port of the REST API.")
+        int, typer.Option(envvar="PORT", min=1, max=MAX_PORT, help="Port of the REST API.")
     ] = 8000,
     nats_port: Annotated[
         int,
         typer.Option(
-            envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
+            envvar="NATS_PORT", min=1, max=MAX_PORT, help="Port of the embedded nats-server."
         ),
     ] = 4222,
     nats_host: Annotated[
@@ -79,7 +81,7 @@ def up(
     devnet_port: Annotated[
         int,
         typer.Option(
-            envvar="DEVNET_PORT", min=1, max=PORT_MAX, help="Port of the simulated chain."
+            envvar="DEVNET_PORT", min=1, max=MAX_PORT, help="Port of the simulated chain."
         ),
     ] = 9944,
     block_time: Annotated[
@@ -91,7 +93,7 @@ def up(
         typer.Option(
             envvar="DEVNET_CONTROL_PORT",
             min=1,
-            max=PORT_MAX,
+            max=MAX_PORT,
             help="Port of the simulated chain's control API; disabled by default.",
         ),
     ] = None,
@@ -108,7 +110,7 @@ def up(
         typer.Option(
             envvar="DEVNET_TEMPO",
             min=1,
-            max=TEMPO_MAX_BLOCKS,
+            max=MAX_TEMPO_BLOCKS,
             help="Blocks per epoch of the simulated chain; a change requires --fresh.",
             show_default="360",
         ),

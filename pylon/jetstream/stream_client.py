@@ -18,8 +18,8 @@ from pylon.jetstream.error_codes import (
     message_sequence,
     readable_replies,
 )
+from pylon.jetstream.request_retry import retry_while_in_flight
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
-from pylon.jetstream.write_retry import retry_while_in_flight
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection

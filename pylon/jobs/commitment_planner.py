@@ -1,6 +1,4 @@
-"""Plan jobs that publish a few bytes: commitments, sealed commitments and certificates."""
-
-from typing import Final
+"""Plan jobs that publish a few bytes: commitments, timelocked commitments and certificates."""
 
 from pylon.chain.write_port import (
     CertificateCall,
@@ -19,13 +17,10 @@ from pylon.jobs.job_planner import (
     expiry_failure,
     unreadable_request,
 )
-from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.retry_policy import RATE_LIMIT_RETRY_BLOCKS, RetryPolicy
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment
-
-RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""Blocks until the next attempt after a rate limit that does not depend on epochs."""
 
 
 class CommitmentPlanner:
@@ -93,9 +88,9 @@ def _call(job: Job, request: Updates) -> WriteCall:
         case JobKind.COMMITMENT:
             return CommitmentCall(job.netuid, _decode_hex(request["commitment"]))
         case JobKind.REVEALED_COMMITMENT:
-            sealed = SetRevealedCommitment.model_validate(request)
+            timelocked = SetRevealedCommitment.model_validate(request)
             return TimelockedCommitmentCall(
-                job.netuid, sealed.commitment, sealed.blocks_until_reveal
+                job.netuid, timelocked.commitment, timelocked.blocks_until_reveal
             )
         case JobKind.CERTIFICATE:
             return CertificateCall(

@@ -120,7 +120,7 @@ class JobHandlers:
         return _response(CommitmentSet(job_id=job.job_id))
 
     async def set_revealed_commitment(self, call: ServiceCall[SetRevealedCommitment]) -> CallResult:
-        """Accept a sealed commitment, and respond when it is on the chain."""
+        """Accept a timelocked commitment, and respond when it is on the chain."""
         params = call.params
         with call.without_permit():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())

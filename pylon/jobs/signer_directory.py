@@ -25,7 +25,7 @@ ANNOUNCE_INTERVAL_S: Final = 5.0
 ALIVE_TIMEOUT_S: Final = 3 * ANNOUNCE_INTERVAL_S
 """Seconds after its last announcement during which a signer counts as running."""
 NO_SIGNER: Final = "no_signer"
-CAUSE_MAX_CHARS: Final = 400
+MAX_CAUSE_CHARS: Final = 400
 NO_SIGNER_REASON: Final = (
     "no signer with its hotkey is running; start a worker with PYLON_WORKER_ROLE=signer or all"
 )
@@ -44,7 +44,7 @@ class SignerAnnouncement(BaseModel):
 
     hotkey: HotkeyField | None = None
     problem: str = Field(default="", max_length=32)
-    cause: str = Field(default="", max_length=CAUSE_MAX_CHARS)
+    cause: str = Field(default="", max_length=MAX_CAUSE_CHARS)
 
     @model_validator(mode="after")
     def _has_hotkey_or_cause(self) -> Self:

@@ -18,7 +18,7 @@ from pylon.jobs.job_planner import (
     expiry_failure,
     unreadable_request,
 )
-from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.retry_policy import RATE_LIMIT_RETRY_BLOCKS, RetryPolicy
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
@@ -26,11 +26,9 @@ from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 
 COMMIT_REVEAL_VERSION: Final = 4
 """The supported version of the commit-reveal protocol; jobs fail on a chain with another one."""
-UNREVEALED_COMMITS_MAX: Final = 10
+MAX_UNREVEALED_COMMITS: Final = 10
 """Maximum unrevealed commits per hotkey and epoch (`SubtensorModule` refuses more with
 TooManyUnrevealedCommits)."""
-RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""Blocks until the next attempt after a refusal whose reason the chain state does not show."""
 NOT_REGISTERED: Final = "not registered on the subnet"
 ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
 
@@ -192,7 +190,7 @@ class _WeightsPlan:
             )
             return self._defer_rate_limited(allowed_from, detail)
         next_epoch = state.epoch.next_start_block
-        is_full = state.unrevealed_commits >= UNREVEALED_COMMITS_MAX
+        is_full = state.unrevealed_commits >= MAX_UNREVEALED_COMMITS
         if is_full and next_epoch is not None and state.block + 1 < next_epoch:
             detail = (
                 f"The chain holds {state.unrevealed_commits} unrevealed weights of this epoch, and "

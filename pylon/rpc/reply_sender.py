@@ -18,7 +18,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-SERVICE_ERROR_MAX_CHARS: Final = 300
+MAX_SERVICE_ERROR_CHARS: Final = 300
 """Maximum length of the error text in the headers of a reply."""
 
 
@@ -64,7 +64,7 @@ class ReplySender:
             {
                 wire_headers.ERROR: failure.code,
                 wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),
-                wire_headers.SERVICE_ERROR: failure.detail[:SERVICE_ERROR_MAX_CHARS],
+                wire_headers.SERVICE_ERROR: failure.detail[:MAX_SERVICE_ERROR_CHARS],
             },
         )
 

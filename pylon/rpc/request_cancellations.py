@@ -5,7 +5,7 @@ from typing import Final
 
 MAX_EARLY_CANCELLATIONS: Final = 4096
 """Maximum number of cancellations that are stored for requests that have not arrived yet."""
-CANCEL_ID_MAX_BYTES: Final = 64
+MAX_CANCEL_ID_BYTES: Final = 64
 """Maximum length of a cancellation's id."""
 
 
@@ -38,14 +38,14 @@ class RequestCancellations:
         Returns:
             Whether the request is in progress here. If not, the cancellation is stored.
         """
-        cancel_id = body[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
+        cancel_id = body[: MAX_CANCEL_ID_BYTES + 1].decode(errors="replace")
         task = self._tasks.get(cancel_id)
         if task is not None:
             self._cancelled_tasks.add(task)
             task.add_done_callback(self._cancelled_tasks.discard)
             task.cancel()
             return True
-        if len(body) <= CANCEL_ID_MAX_BYTES:
+        if len(body) <= MAX_CANCEL_ID_BYTES:
             # Another worker may execute the request, or it may have finished.
             self._early[cancel_id] = None
             if len(self._early) > MAX_EARLY_CANCELLATIONS:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PENDING_MAX_REQUESTS: Final = 4096
+MAX_PENDING_REQUESTS: Final = 4096
 """Maximum number of delivered requests of a subscription that wait for the event loop; more are
 dropped. Requests queue up only in a flood, and delay the later ones."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
@@ -146,7 +146,7 @@ class RequestServer(HandlerTable):
 
     async def _subscribe_requests(self, subject: str) -> "Subscription":
         return await self._connection.subscribe(
-            subject, self._on_request, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
+            subject, self._on_request, queue=QUEUE_GROUP, max_pending_msgs=MAX_PENDING_REQUESTS
         )
 
     async def drain(self, timeout_s: float) -> None:

@@ -17,7 +17,7 @@ from pylon_client.contract.subjects import (
     ReplaySubject,
     parse_subject,
 )
-from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
+from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
 from pylon_client.nats.nats_connection import NatsConnection
 
 REPLAY_TIMEOUT_S: Final = 10.0
@@ -129,6 +129,6 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
 
 
 def _parse_number(text: str) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) > BLOCK_NUMBER_MAX:
+    if not _NUMBER.fullmatch(text) or int(text) > MAX_BLOCK_NUMBER:
         raise ValueError(text)
     return int(text)

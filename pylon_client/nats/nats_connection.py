@@ -23,7 +23,7 @@ from pylon_client.nats.server_pool import shuffle_nats_urls
 
 __all__ = ["ConnectionOptions", "NatsConnection", "connect"]
 
-HEADERS_MAX_BYTES: Final = 4096
+MAX_HEADERS_BYTES: Final = 4096
 """Bytes of the server's `max_payload` that are reserved for headers.
 
 The server closes the connection on a larger message."""
@@ -32,11 +32,11 @@ READ_RETRY_WINDOW_S: Final = 2.0
 """Seconds after a disconnect within which failed reads are sent again.
 
 Enough for this connection and those of workers to reach another server of the cluster."""
-SIGNER_WAIT_MAX_S: Final = 15.0
+MAX_SIGNER_WAIT_S: Final = 15.0
 """Seconds for which a request waits for a signer to start; about the duration of a restart."""
 SIGNER_RETRY_DELAY_S: Final = 0.25
-PENDING_MAX_MSGS: Final = 65_536
-PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_PENDING_MSGS: Final = 65_536
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 
 
 class NatsConnection(ConnectionLifecycle):
@@ -48,8 +48,8 @@ class NatsConnection(ConnectionLifecycle):
 
     @property
     def max_payload_bytes(self) -> int:
-        """Return the maximum size of a body, beside headers of up to `HEADERS_MAX_BYTES`."""
-        return self.nats.max_payload - HEADERS_MAX_BYTES
+        """Return the maximum size of a body, beside headers of up to `MAX_HEADERS_BYTES`."""
+        return self.nats.max_payload - MAX_HEADERS_BYTES
 
     async def request(
         self,
@@ -79,7 +79,7 @@ class NatsConnection(ConnectionLifecycle):
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
         until_s = time.monotonic() + timeout_s
-        signer_until_s = time.monotonic() + SIGNER_WAIT_MAX_S
+        signer_until_s = time.monotonic() + MAX_SIGNER_WAIT_S
         while True:
             left_s = until_s - time.monotonic()
             try:
@@ -90,7 +90,9 @@ class NatsConnection(ConnectionLifecycle):
                     raise
             await asyncio.sleep(min(delay_s, max(until_s - time.monotonic(), 0.0)))
 
-    def _retry_delay_s(self, subject: str, error: FailureError, signer_until_s: float) -> float | None:
+    def _retry_delay_s(
+        self, subject: str, error: FailureError, signer_until_s: float
+    ) -> float | None:
         """Return the delay before a request is sent again; None if it must not be."""
         is_over = self._is_closing or self.closed.is_set()
         if error.code is not ErrorCode.NATS_UNAVAILABLE or is_over:
@@ -107,12 +109,12 @@ class NatsConnection(ConnectionLifecycle):
         callback: Callable[[ReceivedMsg], Awaitable[None]],
         *,
         queue: str = "",
-        pending_max_msgs: int = PENDING_MAX_MSGS,
-        pending_max_bytes: int = PENDING_MAX_BYTES,
+        max_pending_msgs: int = MAX_PENDING_MSGS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Subscription:
         """Call `callback` with every message, one at a time, in the order of arrival.
 
-        While more than `pending_max_msgs` messages or `pending_max_bytes` bytes are queued for the
+        While more than `max_pending_msgs` messages or `max_pending_bytes` bytes are queued for the
         callback, new messages are dropped and counted, and the listeners of `on_gap` are called.
 
         Raises:
@@ -123,8 +125,8 @@ class NatsConnection(ConnectionLifecycle):
             subject,
             queue=queue,
             cb=callback,
-            pending_msgs_limit=pending_max_msgs,
-            pending_bytes_limit=pending_max_bytes,
+            pending_msgs_limit=max_pending_msgs,
+            pending_bytes_limit=max_pending_bytes,
         )
 
     @contextlib.asynccontextmanager
@@ -133,8 +135,8 @@ class NatsConnection(ConnectionLifecycle):
         subject: str,
         callback: Callable[[ReceivedMsg], Awaitable[None]],
         *,
-        pending_max_msgs: int = PENDING_MAX_MSGS,
-        pending_max_bytes: int = PENDING_MAX_BYTES,
+        max_pending_msgs: int = MAX_PENDING_MSGS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> AsyncGenerator[None]:
         """Subscribe within the block; see `subscribe`.
 
@@ -145,8 +147,8 @@ class NatsConnection(ConnectionLifecycle):
             subscription = await self.subscribe(
                 subject,
                 callback,
-                pending_max_msgs=pending_max_msgs,
-                pending_max_bytes=pending_max_bytes,
+                max_pending_msgs=max_pending_msgs,
+                max_pending_bytes=max_pending_bytes,
             )
         except (nats.errors.Error, OSError) as error:
             raise FailureError(

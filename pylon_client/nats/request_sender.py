@@ -83,7 +83,9 @@ class RequestSender:
         except nats.errors.NoRespondersError:
             raise NoResponderError from None
         except TimeoutError:
-            raise FailureError(ErrorCode.DEADLINE_EXCEEDED, _NO_REPLY_DETAIL) from None
+            raise FailureError(
+                ErrorCode.DEADLINE_EXCEEDED, "There was no reply within the timeout."
+            ) from None
         except nats.errors.Error as error:
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE,

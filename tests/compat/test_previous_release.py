@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -161,7 +162,7 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 async with deployment.worker(**releases.path("this")):
                     both = await sn2.put_weights(weights_of(devnet, 2, 3))
                     assert (await ended(sn2, both.job_id)).state is JobState.CONFIRMED
-                    old.process.terminate()
+                    old.process.send_signal(signal.SIGTERM)
                     assert await old.ends() == 0
                     assert await taken(of_old) is JobState.CONFIRMED
                     of_new = await parked(5)

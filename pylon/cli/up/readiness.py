@@ -9,18 +9,18 @@ from typing import Final
 
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.cli.up.up_options import UpOptions
-from pylon.common.backoff import Backoff
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
 logger = logging.getLogger(__name__)
 
 FIRST_REPORT_S: Final = 2.0
 """Delay before the first report of a missing component, in seconds; it doubles each time."""
-REPORT_MAX_S: Final = 60.0
+MAX_REPORT_S: Final = 60.0
 """Maximum delay between two reports, in seconds."""
 POLL_S: Final = 0.1
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -87,7 +87,7 @@ class ReportSchedule:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._backoff = Backoff(FIRST_REPORT_S, REPORT_MAX_S, jitter=False)
+        self._backoff = Backoff(FIRST_REPORT_S, MAX_REPORT_S, jitter=False)
         self._due_s = now_s + self._backoff.next_delay_s()
 
     def is_due(self, now_s: float) -> bool:

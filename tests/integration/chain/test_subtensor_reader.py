@@ -396,7 +396,7 @@ async def test_heads_are_yielded_as_announced() -> None:
 
 async def test_an_unreachable_node_fails_fast_with_few_connects() -> None:
     async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
-        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, backoff_max_s=600)) as chain:
+        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, max_backoff_s=600)) as chain:
             await chain.latest_block(timeout_s=LONG_S)
             await devnet.stop()
             proxy.drop()
@@ -450,42 +450,42 @@ async def test_a_restarted_node_is_read_again() -> None:
 
 
 @asynccontextmanager
-async def lite_and_archive() -> AsyncGenerator[tuple[Devnet, Devnet]]:
+async def main_and_archive() -> AsyncGenerator[tuple[Devnet, Devnet]]:
     """Two nodes of one chain at block 40, of which the first keeps the last 10 states."""
     same = {"genesis_time_ms": 1_750_000_000_000, "seed": 7}
-    async with devnet_with(40, **same) as lite, devnet_with(40, **same) as archive:
-        lite.prune(10)
-        yield lite, archive
+    async with devnet_with(40, **same) as main, devnet_with(40, **same) as archive:
+        main.prune(10)
+        yield main, archive
 
 
 async def test_blocks_are_read_from_the_node_with_their_state() -> None:
     async with (
-        lite_and_archive() as (lite, archive),
-        subtensor_at(lite.url) as lite_chain,
+        main_and_archive() as (main, archive),
+        subtensor_at(main.url) as main_chain,
         subtensor_at(archive.url) as archive_chain,
     ):
-        chain = RoutedChain(lite_chain, archive_chain, cutoff_blocks=20)
-        for number, by_lite, by_archive in ((39, 1, 0), (25, 1, 1), (15, 0, 1)):
+        chain = RoutedChain(main_chain, archive_chain, cutoff_blocks=20)
+        for number, by_main, by_archive in ((39, 1, 0), (25, 1, 1), (15, 0, 1)):
             block = await archive_chain.block(BlockNumber(number), timeout_s=LONG_S)
             expected = await archive_chain.query(Neurons(ONE), block, timeout_s=LONG_S)
-            lite.clear_requests()
+            main.clear_requests()
             archive.clear_requests()
             assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == expected
-            assert lite.request_counts().get(NEURONS_CALL, 0) == by_lite, number
+            assert main.request_counts().get(NEURONS_CALL, 0) == by_main, number
             assert archive.request_counts().get(NEURONS_CALL, 0) == by_archive, number
-            if not by_lite:
-                assert all(record.block_hash != block.hash for record in lite.requests())
+            if not by_main:
+                assert all(record.block_hash != block.hash for record in main.requests())
 
 
 async def test_without_an_archive_the_error_names_the_missing_setting() -> None:
-    async with lite_and_archive() as (lite, _), subtensor_at(lite.url) as lite_chain:
-        chain = RoutedChain(lite_chain, None, cutoff_blocks=20)
+    async with main_and_archive() as (main, _), subtensor_at(main.url) as main_chain:
+        chain = RoutedChain(main_chain, None, cutoff_blocks=20)
         for number in (25, 15):
-            block = await lite_chain.block(BlockNumber(number), timeout_s=LONG_S)
+            block = await main_chain.block(BlockNumber(number), timeout_s=LONG_S)
             failure = await failure_of(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
             assert failure.code is ErrorCode.ARCHIVE_REQUIRED
             assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in failure.failure.detail
-        assert lite_chain.connections_opened == 1
+        assert main_chain.connections_opened == 1
 
 
 def test_an_invalid_network_is_refused_at_once() -> None:

@@ -315,7 +315,7 @@ async def test_messages_dropped_by_a_slow_callback_are_counted_and_reported(
         taken.append(message.data)
         await held.wait()
 
-    await alice.subscribe("pylon.v1.event.block", take, pending_max_msgs=2)
+    await alice.subscribe("pylon.v1.event.block", take, max_pending_msgs=2)
     await alice.nats.flush()
     for number in range(10):
         await worker.nats.publish("pylon.v1.event.block", str(number).encode())

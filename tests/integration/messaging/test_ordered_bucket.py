@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream import ordered_bucket, write_retry
+from pylon.jetstream import ordered_bucket, request_retry
 from pylon.jetstream.bucket import ABSENT
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision_streams
@@ -72,7 +72,7 @@ async def test_pages_have_every_entry_once_and_in_the_order_of_writes(
 async def test_large_values_make_short_pages(
     bucket: OrderedBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordered_bucket, "BATCH_MAX_BYTES", 5000)
+    monkeypatch.setattr(ordered_bucket, "MAX_BATCH_BYTES", 5000)
     values = [b"%d" % number * 2000 for number in range(8)]
     for number, value in enumerate(values):
         await bucket.put(f"a.{number}", value, revision=ABSENT)
@@ -123,7 +123,7 @@ async def test_a_missing_stream_is_not_an_empty_page(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
         bucket.oldest_first("a", after=ABSENT, count=1),

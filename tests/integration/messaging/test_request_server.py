@@ -14,7 +14,7 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, BlockParams, NoParams, Scope
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
@@ -147,7 +147,7 @@ async def test_a_reply_names_its_block(serve: Serve, connect_as: ConnectAs) -> N
         (AT, b'{"block_number":"5"}', {}, ErrorCode.INVALID),
         (AT, b'{"block_number":5,"more":1}', {}, ErrorCode.INVALID),
         (LATEST, b'{"block_number":5}', {}, ErrorCode.INVALID),
-        (LATEST, b" " * (REQUEST_MAX_BYTES + 1), {}, ErrorCode.INVALID),
+        (LATEST, b" " * (MAX_REQUEST_BYTES + 1), {}, ErrorCode.INVALID),
         (LATEST, b"", {"Pylon-Contract": "v2"}, ErrorCode.INVALID),
         (LATEST, b"", {"Pylon-Contract": ""}, ErrorCode.INVALID),
         (LATEST, b"", {"Pylon-Deadline": "1"}, ErrorCode.DEADLINE_EXCEEDED),

@@ -134,7 +134,7 @@ class World:
     unrevealed_commits: int = 0
     genesis: str = "0xa"
     reveal_round: int = 10**9
-    seals: dict[int, RevealStatus] = field(default_factory=dict[int, RevealStatus])
+    reveal_statuses: dict[int, RevealStatus] = field(default_factory=dict[int, RevealStatus])
     triggered: list[int] = field(default_factory=list[int])
     began_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     began_at: int = 100
@@ -451,9 +451,9 @@ class Process:
                 era_birth=BlockNumber(world.final),
                 era_period=ERA_BLOCKS,
             )
-            is_sealed = world.commit_reveal and isinstance(call, WeightsCall)
-            is_sealed = is_sealed or isinstance(call, TimelockedCommitmentCall)
-            reveal_round = world.reveal_round if is_sealed else None
+            is_timelocked = world.commit_reveal and isinstance(call, WeightsCall)
+            is_timelocked = is_timelocked or isinstance(call, TimelockedCommitmentCall)
+            reveal_round = world.reveal_round if is_timelocked else None
             data = f"{own}".encode()
             signed = SignedCall(record, data, BlockNumber(world.best), world.genesis, reveal_round)
             self._signed[record.hash] = (own, call)
@@ -536,7 +536,7 @@ class Process:
         self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
     ) -> RevealStatus:
         return await self._strike(
-            lambda: self.world.seals.get(commitment_block, RevealStatus.PENDING)
+            lambda: self.world.reveal_statuses.get(commitment_block, RevealStatus.PENDING)
         )
 
     async def sleep(self, _seconds: float) -> None:

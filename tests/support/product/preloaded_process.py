@@ -1,7 +1,8 @@
 """Processes of this project's modules that start quickly: forks of a server that has imported them.
 
 The tests start hundreds of workers and bridges, and each would compute for seconds to import its
-modules. These are real processes with their own environment, working directory and output, which
+modules. A process with another interpreter environment, such as the code of another release, is
+executed anew. These are real processes with their own environment, working directory and output, which
 can be killed; only their imports are shared. Tests of the commands themselves run `python -m …`.
 """
 
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).parents[3]
 PRELOADED: Final = (
     "pylon.cli.main",
     "pylon.worker.main",
@@ -103,6 +105,18 @@ class PreloadedProcess:
         return stream
 
 
+def _needs_own_interpreter(env: Mapping[str, str]) -> bool:
+    """Return whether variables decide what the interpreter does or which code it imports."""
+    ignored = {
+        "PYTHONDONTWRITEBYTECODE": env.get("PYTHONDONTWRITEBYTECODE"),
+        "PYTHONPATH": str(ROOT),
+    }
+    return any(
+        name.startswith(("PYTHON", "LD_")) and value != ignored.get(name)
+        for name, value in env.items()
+    )
+
+
 def _run(program: Program, writer: Connection) -> None:
     """Become the program; called in the new process."""
     os.chdir(program.cwd)
@@ -116,6 +130,8 @@ def _run(program: Program, writer: Connection) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         os.dup2(writer.fileno() if path is None else os.open(path, flags), descriptor)
     writer.close()
+    if _needs_own_interpreter(program.env):
+        os.execve(sys.executable, [sys.executable, "-m", *program.argv], dict(program.env))
     module, *arguments = program.argv
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -34,13 +34,13 @@ NETUIDS = {"sn1": 1, "sn2": 2, "sn12": 12}
 TRACKED = NetUid(1)
 
 OWN = hotkey(1, 0)
-BINARY, BIG, SEALED, GARBLED, TWO_FIELDS = (hotkey(1, uid) for uid in (5, 6, 7, 8, 9))
+BINARY, BIG, TIMELOCKED, GARBLED, TWO_FIELDS = (hotkey(1, uid) for uid in (5, 6, 7, 8, 9))
 MINER = hotkey(1, 64)
 """It has a commitment and a certificate from the beginning."""
 BYTES = b"\xff\xfe0x31"
 TEXT = b"0x" + b"ff" * 70
 """A text that looks like what the SDK makes of other bytes."""
-CIPHERTEXT = b"sealed \x00\x80"
+CIPHERTEXT = b"timelocked \x00\x80"
 EVM_ADDRESS = bytes(range(20))
 
 
@@ -176,7 +176,7 @@ async def furnish(devnet: Devnet) -> None:
     commit(BINARY, {f"Raw{len(BYTES)}": BYTES})
     commit(BIG, {"BigRaw": TEXT})
     commit(TWO_FIELDS, {"Raw2": b"ab"}, "ResetBondsFlag", {"Sha256": b"\x01" * 32})
-    commit(SEALED, {"TimelockEncrypted": {"encrypted": CIPHERTEXT, "reveal_round": 99}})
+    commit(TIMELOCKED, {"TimelockEncrypted": {"encrypted": CIPHERTEXT, "reveal_round": 99}})
     garbled = bytes(12) + b"\x04\xfe"
     devnet.chain.schedule_change(
         lambda draft: draft.put_raw("Commitments", "CommitmentOf", (1, GARBLED), garbled)

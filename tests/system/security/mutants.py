@@ -28,7 +28,7 @@ CANCELLATIONS: Final = "pylon/rpc/request_cancellations.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
-HTTP_SECURITY: Final = "bridge/security.py"
+HTTP_PROTOCOL: Final = "bridge/limited_http_protocol.py"
 LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
@@ -151,7 +151,7 @@ MUTANTS: Final = (
         (
             Edit(
                 SERVICE,
-                "queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS",
+                "queue=QUEUE_GROUP, max_pending_msgs=MAX_PENDING_REQUESTS",
                 "queue=QUEUE_GROUP",
             ),
         ),
@@ -274,7 +274,7 @@ MUTANTS: Final = (
         "time-for-a-head",
         (
             Edit(
-                HTTP_SECURITY,
+                HTTP_PROTOCOL,
                 "self._header_timer = self.loop.call_later("
                 "self.header_timeout_s, self._on_header_timeout)",
                 "pass",

@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def backoff(clock: Clock) -> ConnectBackoff:
-    timeouts = ConnectionTimeouts(backoff_s=8.0, backoff_max_s=16.0, rate_limit_backoff_s=60.0)
+    timeouts = ConnectionTimeouts(backoff_s=8.0, max_backoff_s=16.0, rate_limit_backoff_s=60.0)
     return ConnectBackoff("The chain node", timeouts)
 
 

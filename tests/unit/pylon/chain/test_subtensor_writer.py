@@ -12,7 +12,7 @@ from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.chain.write_port import ChainTip, CommitmentCall, Inclusion, RefusalKind, RefusedError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import (
-    BLOCK_NUMBER_MAX,
+    MAX_BLOCK_NUMBER,
     BlockNumber,
     Hotkey,
     JobKind,
@@ -176,7 +176,7 @@ async def test_a_hotkey_with_a_uid_is_registered(
 
 @pytest.mark.parametrize(
     ("axon", "limit", "expected"),
-    [({"block": 90}, 50, 140), (None, 50, 0), ({"block": 90}, 2**64 - 1, BLOCK_NUMBER_MAX)],
+    [({"block": 90}, 50, 140), (None, 50, 0), ({"block": 90}, 2**64 - 1, MAX_BLOCK_NUMBER)],
 )
 async def test_the_next_certificate_waits_for_the_serving_rate_limit(
     nodes: Nodes, axon: Any, limit: int, expected: int

@@ -441,7 +441,7 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
     world = World()
     system = SimulatedJobs(world)
     job = await system.acceptor.accept(CERTIFICATE)
-    monkeypatch.setattr(executor, "RESPONSE_PENDING_MAX_S", 0.0)
+    monkeypatch.setattr(executor, "MAX_RESPONSE_PENDING_S", 0.0)
     assert isinstance(await system.executor.execute(ALICE, job.job_id), Ack)
     stored = await system.stored(job)
     assert stored.job.state is JobState.CANCELLED

@@ -106,7 +106,7 @@ async def test_large_jobs_make_a_page_short(monkeypatch: pytest.MonkeyPatch) -> 
     for job in jobs[:3]:
         await jobs_in_store.end(job)
     size = len(jobs[0].model_dump_json())
-    monkeypatch.setattr(job_pages, "PAGE_MAX_BYTES", 1.5 * size)
+    monkeypatch.setattr(job_pages, "MAX_PAGE_BYTES", 1.5 * size)
     found = await jobs_in_store.pages()
     assert max(map(len, found)) == 2
     assert [job for page in found for job in ids(page)] == ids(jobs)[::-1]

@@ -118,7 +118,7 @@ async def test_a_lowered_rate_limit_ends_the_deferral() -> None:
     assert ended.last_error is None, "it has succeeded"
 
 
-async def test_sealed_weights_wait_for_the_limit_of_unrevealed_commits() -> None:
+async def test_timelocked_weights_wait_for_the_limit_of_unrevealed_commits() -> None:
     world = World(tempo=50, commit_reveal=True, unrevealed_commits=10)
     system = SimulatedJobs(world)
     job = await system.execute_once(await system.accept())

@@ -7,7 +7,7 @@ import nats.errors
 import pytest
 
 from pylon.rpc.calls import CallResult
-from pylon.rpc.reply_sender import SERVICE_ERROR_MAX_CHARS, ReplySender
+from pylon.rpc.reply_sender import MAX_SERVICE_ERROR_CHARS, ReplySender
 from pylon.rpc.request_counts import RequestCounts
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -68,7 +68,7 @@ async def test_a_large_result_for_a_caller_without_parts_is_an_error() -> None:
 
 async def test_a_failure_is_in_the_body_and_in_the_headers() -> None:
     replies, client, _ = sender()
-    failure = FailureError(ErrorCode.NOT_FOUND, "x" * (SERVICE_ERROR_MAX_CHARS + 1)).failure
+    failure = FailureError(ErrorCode.NOT_FOUND, "x" * (MAX_SERVICE_ERROR_CHARS + 1)).failure
     await replies.send_failure(REQUEST, failure)
     ((subject, body, headers),) = client.published
     assert subject == INBOX
@@ -76,7 +76,7 @@ async def test_a_failure_is_in_the_body_and_in_the_headers() -> None:
     assert headers == {
         wire_headers.ERROR: "NOT_FOUND",
         wire_headers.SERVICE_ERROR_CODE: "404",
-        wire_headers.SERVICE_ERROR: "x" * SERVICE_ERROR_MAX_CHARS,
+        wire_headers.SERVICE_ERROR: "x" * MAX_SERVICE_ERROR_CHARS,
         wire_headers.CONTRACT: "v1",
     }
 

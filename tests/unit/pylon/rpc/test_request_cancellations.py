@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pylon.rpc import request_cancellations
-from pylon.rpc.request_cancellations import CANCEL_ID_MAX_BYTES, RequestCancellations
+from pylon.rpc.request_cancellations import MAX_CANCEL_ID_BYTES, RequestCancellations
 
 
 async def hang() -> None:
@@ -71,8 +71,8 @@ async def test_the_oldest_early_cancellations_are_dropped(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("body", "is_stored"),
     [
-        (b"x" * CANCEL_ID_MAX_BYTES, True),
-        (b"x" * (CANCEL_ID_MAX_BYTES + 1), False),
+        (b"x" * MAX_CANCEL_ID_BYTES, True),
+        (b"x" * (MAX_CANCEL_ID_BYTES + 1), False),
         (b"\xff", True),
     ],
 )

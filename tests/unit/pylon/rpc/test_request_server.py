@@ -10,7 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from pylon.rpc.calls import Handler, ServiceCall
-from pylon.rpc.request_server import ALL_REQUESTS, PENDING_MAX_REQUESTS, RequestServer
+from pylon.rpc.request_server import ALL_REQUESTS, MAX_PENDING_REQUESTS, RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, Scope
@@ -93,7 +93,7 @@ async def test_requests_are_shared_and_cancellations_reach_every_worker() -> Non
     for subject in ALL_REQUESTS:
         options = served.subscription(subject).options
         assert options["queue"] == QUEUE_GROUP
-        assert options["pending_msgs_limit"] == PENDING_MAX_REQUESTS
+        assert options["pending_msgs_limit"] == MAX_PENDING_REQUESTS
     for subject in (*CANCELLATIONS, *served.server.discovery.subjects):
         assert served.subscription(subject).options["queue"] == ""
     assert served.server.is_serving

@@ -22,8 +22,8 @@ ENDLESS_S = 600.0
 
 @pytest.fixture(autouse=True)
 def _short_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming_stream, "IDLE_MIN_S", QUIET_S)
-    monkeypatch.setattr(resuming_stream, "IDLE_MAX_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "MIN_IDLE_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "MAX_IDLE_S", QUIET_S)
 
 
 class IdleStream:

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats import nats_connection
 from pylon_client.nats.nats_connection import (
-    HEADERS_MAX_BYTES,
+    MAX_HEADERS_BYTES,
     ConnectionOptions,
     NatsConnection,
     connect,
@@ -79,7 +79,7 @@ async def test_rejected_credentials_are_raised_without_trying_other_servers(
 
 async def test_a_body_too_large_for_the_server_is_rejected_before_it_is_sent() -> None:
     connection = await opened()
-    largest = client_of(connection).max_payload - HEADERS_MAX_BYTES
+    largest = client_of(connection).max_payload - MAX_HEADERS_BYTES
     assert connection.max_payload_bytes == largest
     with pytest.raises(FailureError, match=f"{largest + 1} bytes") as caught:
         await connection.request(READ, b"x" * (largest + 1))
@@ -136,7 +136,7 @@ async def test_a_read_is_not_sent_again_after_the_retry_window_or_while_closing(
 
 async def test_a_subscription_has_its_queue_and_limits() -> None:
     connection = await opened()
-    await connection.subscribe("a", ignore, queue="q", pending_max_msgs=2, pending_max_bytes=3)
+    await connection.subscribe("a", ignore, queue="q", max_pending_msgs=2, max_pending_bytes=3)
     (subscription,) = client_of(connection).subscriptions
     assert subscription.subject == "a"
     assert subscription.options == {

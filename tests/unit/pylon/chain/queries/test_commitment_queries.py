@@ -49,8 +49,8 @@ async def test_of_several_timelocked_fields_the_last_reveal_counts() -> None:
     fields = "08" + "8604aa0500000000000000" + "8604bb0400000000000000"
     sdk = hotkey_map_sdk({KEY: "0x" + "00" * 8 + "07000000" + fields}, COMMITMENT_OF)
     found = await Commitments(ONE).execute(sdk, BLOCK)
-    (sealed,) = found.commitments.values()
-    assert wire.decode(wire.encode(sealed)) == {
+    (timelocked,) = found.commitments.values()
+    assert wire.decode(wire.encode(timelocked)) == {
         "kind": "timelock_encrypted",
         "commitment_block_number": 7,
         "hotkey": ss58_address(KEY),

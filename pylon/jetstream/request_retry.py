@@ -1,4 +1,9 @@
-"""Retry JetStream requests during elections and outages, and while a message is in flight."""
+"""Retry JetStream requests: in elections and outages, and after conflicts with unstored messages.
+
+A compare-and-set of a replicated stream fails with error 10164 until a message in flight is stored;
+its outcome is unknown until then. A real conflict is a `ConflictError` of the bucket, which the
+caller handles.
+"""
 
 import asyncio
 import random
@@ -19,7 +24,7 @@ RETRY_TIMEOUT_S: Final = 15.0
 """Timeout of a request with all its retries, in seconds; a leader election took up to 5 s."""
 RETRY_DELAY_S: Final = 0.2
 """Pause before a retry without a leader, a connection or a stream, in seconds."""
-IN_FLIGHT_DELAY_MAX_S: Final = 0.02
+MAX_IN_FLIGHT_DELAY_S: Final = 0.02
 """Maximum pause before a retry of a request that depends on a message in flight, in seconds.
 
 A message in flight is stored within a few milliseconds. The pause is random, so that concurrent
@@ -86,7 +91,7 @@ async def retry_while_in_flight(
                 except nats.js.errors.APIError as error:
                     if not is_in_flight(error):
                         raise
-                await asyncio.sleep(random.uniform(0, IN_FLIGHT_DELAY_MAX_S))  # noqa: S311 -- spreads load
+                await asyncio.sleep(random.uniform(0, MAX_IN_FLIGHT_DELAY_S))  # noqa: S311 -- spreads load
     except TimeoutError:
         if not deadline.expired():
             raise  # raised by `send`

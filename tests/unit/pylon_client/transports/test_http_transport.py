@@ -10,10 +10,10 @@ import pytest
 
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
-from pylon_client.http import http_transport
-from pylon_client.http.http_transport import HttpTransport
 from pylon_client.testing import sample_block_info, sample_neurons
 from pylon_client.transport import OperationCall
+from pylon_client.transports import http_transport
+from pylon_client.transports.http_transport import HttpTransport
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -177,7 +177,7 @@ def test_a_stream_reconnects_after_the_delay_that_the_server_sends(
     monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
 ) -> None:
     """A bridge that stops sends each client another delay; the client limits it."""
-    monkeypatch.setattr(http_transport, "STREAM_RETRY_MAX_S", 0.6)
+    monkeypatch.setattr(http_transport, "MAX_STREAM_RETRY_S", 0.6)
     asked_s: list[float] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -217,7 +217,7 @@ async def test_the_number_of_job_streams_is_limited() -> None:
     transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(handler))
     await transport.open()
     async with AsyncExitStack() as stack:
-        for _ in range(http_transport.JOB_STREAMS_MAX):
+        for _ in range(http_transport.MAX_JOB_STREAMS):
             bodies = await stack.enter_async_context(transport.listen_to_job(JOB_ID))
             assert await anext(bodies) == b'{"a": 1}'
         with pytest.raises(PylonRequestException, match="streamed already"):
@@ -225,4 +225,4 @@ async def test_the_number_of_job_streams_is_limited() -> None:
     async with transport.listen_to_job(JOB_ID):
         pass
     await transport.close()
-    assert streams == http_transport.JOB_STREAMS_MAX + 1
+    assert streams == http_transport.MAX_JOB_STREAMS + 1

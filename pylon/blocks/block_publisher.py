@@ -17,6 +17,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)

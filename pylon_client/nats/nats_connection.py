@@ -94,14 +94,15 @@ class NatsConnection(ConnectionLifecycle):
         self, subject: str, error: FailureError, signer_until_s: float
     ) -> float | None:
         """Return the delay before a request is sent again; None if it must not be."""
-        is_over = self._is_closing or self.closed.is_set()
-        if error.code is not ErrorCode.NATS_UNAVAILABLE or is_over:
-            return None
-        is_lost = time.monotonic() - self._disconnected_at_s < READ_RETRY_WINDOW_S
-        if is_lost and is_read(subject):
+        if is_read(subject) and self._may_retry_read(error):
             return READ_RETRY_DELAY_S
         is_starting = isinstance(error, NoResponderError) and time.monotonic() < signer_until_s
         return SIGNER_RETRY_DELAY_S if is_starting and needs_signer(subject) else None
+
+    def _may_retry_read(self, error: FailureError) -> bool:
+        is_lost = time.monotonic() - self._disconnected_at_s < READ_RETRY_WINDOW_S
+        is_over = self._is_closing or self.closed.is_set()
+        return error.code is ErrorCode.NATS_UNAVAILABLE and is_lost and not is_over
 
     async def subscribe(
         self,

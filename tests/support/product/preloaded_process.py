@@ -1,9 +1,10 @@
 """Processes of this project's modules that start quickly: forks of a server that has imported them.
 
 The tests start hundreds of workers and bridges, and each would compute for seconds to import its
-modules. A process with another interpreter environment, such as the code of another release, is
-executed anew. These are real processes with their own environment, working directory and output, which
-can be killed; only their imports are shared. Tests of the commands themselves run `python -m …`.
+modules. These are real processes with their own environment, working directory and output, which
+can be killed; only their imports are shared. If its environment changes the interpreter or the
+code, as for another release, a process executes the interpreter again. Tests of the commands
+themselves run `python -m …`.
 """
 
 import asyncio
@@ -107,12 +108,9 @@ class PreloadedProcess:
 
 def _needs_own_interpreter(env: Mapping[str, str]) -> bool:
     """Return whether variables decide what the interpreter does or which code it imports."""
-    ignored = {
-        "PYTHONDONTWRITEBYTECODE": env.get("PYTHONDONTWRITEBYTECODE"),
-        "PYTHONPATH": str(ROOT),
-    }
+    harmless = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
     return any(
-        name.startswith(("PYTHON", "LD_")) and value != ignored.get(name)
+        name.startswith(("PYTHON", "LD_")) and value != harmless.get(name)
         for name, value in env.items()
     )
 
@@ -131,7 +129,8 @@ def _run(program: Program, writer: Connection) -> None:
         os.dup2(writer.fileno() if path is None else os.open(path, flags), descriptor)
     writer.close()
     if _needs_own_interpreter(program.env):
-        os.execve(sys.executable, [sys.executable, "-m", *program.argv], dict(program.env))
+        argv = [sys.executable, "-m", *program.argv]
+        os.execve(sys.executable, argv, dict(program.env))  # noqa: S606 -- a program of the tests
     module, *arguments = program.argv
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -19,9 +19,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
-from pydantic_settings import SettingsConfigDict
 
-from pylon.common.environment_settings import EnvironmentSettings
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon_client.nats.nats_connection import ConnectionCounts
 
 DISTRIBUTION: Final = "pylon-service"
@@ -33,18 +32,6 @@ _BEARER: Final = "Bearer "
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
 """Values of a metric by label values."""
-
-
-class PrometheusSettings(EnvironmentSettings):
-    """Settings of the Prometheus library, which are also read from `.env`.
-
-    Attributes:
-        disable_created_series: whether to leave out the `…_created` series.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="PROMETHEUS_")
-
-    disable_created_series: bool = False
 
 
 class ConnectionStatus(Protocol):

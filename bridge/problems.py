@@ -91,13 +91,8 @@ def _problem_content(*codes: ErrorCode) -> dict[str, Any]:
     return {"application/json": {"schema": _PROBLEM_SCHEMA, "examples": failure_examples(codes)}}
 
 
-def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Make all errors of `app` and of the framework return a `Problem` body.
-
-    Args:
-        app: the app.
-        routes: its routes, for the `Allow` header.
-    """
+def add_exception_handlers(app: FastAPI) -> None:
+    """Make all errors of `app` and of the framework return a `Problem` body."""
 
     @app.exception_handler(FailureError)
     async def on_failure(_request: Request, error: FailureError) -> Response:
@@ -115,7 +110,7 @@ def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         response = problem_response(FailureError(code, error.detail).failure, error.status_code)
         response.headers.update(error.headers or {})
         if code is ErrorCode.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = ", ".join(_allowed_methods(request, routes))
+            response.headers["Allow"] = ", ".join(_allowed_methods(request, app.routes))
         return response
 
     # The decorators registered them.

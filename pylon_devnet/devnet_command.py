@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from pylon_devnet.devnet_options import MIN_BLOCK_TIME_S, DevnetOptions
-from pylon_devnet.node import Devnet
-from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
+from pylon_devnet.runtime.runtime_names import NEWEST, RUNTIMES
 
 MAX_PORT = 65_535
 _STATE_FOLDER_ERRORS = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
@@ -111,6 +110,10 @@ def devnet(
 
 
 async def _run(options: DevnetOptions) -> None:
+    # Imported here, because every `pylon` command registers this one, and the node takes longer to
+    # import than the rest of the command line.
+    from pylon_devnet import Devnet  # noqa: PLC0415
+
     stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

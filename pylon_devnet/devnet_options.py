@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
+from pylon_devnet.runtime.runtime_names import NEWEST, RUNTIMES
 
 MIN_BLOCK_TIME_S: Final = 0.05
 

@@ -4,11 +4,13 @@ import asyncio
 from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pylon_devnet.control_server import Control, ControlServer
 from pylon_devnet.controls import Controls
 from pylon_devnet.devnet_options import DevnetOptions
+
+if TYPE_CHECKING:
+    from pylon_devnet.control_server import Control, ControlServer
 
 _MAX_BLOCKS_BEHIND = 5
 MAX_ADVANCE_BLOCKS = 10_000
@@ -29,7 +31,7 @@ class Devnet(Controls):
     def __init__(self, options: DevnetOptions | None = None) -> None:
         self.options = options or DevnetOptions()
         super().__init__(self.options)
-        self._control = ControlServer(self._controls(), self.fail)
+        self._control: ControlServer | None = None
         self._block_task: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
         self._failed = asyncio.Event()
@@ -66,6 +68,11 @@ class Devnet(Controls):
         await self.advance(max(0, self.options.past_blocks - self.best_number))
         self._port = await self._server.start(self.options.host, self.options.port)
         if self.options.control_port is not None:
+            # Imported here, because uvicorn and Starlette take a fifth of the node's import time,
+            # and most devnets have no control API.
+            from pylon_devnet.control_server import ControlServer  # noqa: PLC0415
+
+            self._control = ControlServer(self._controls(), self.fail)
             self._control_port = await self._control.start(self.options.control_port)
         if self.options.autostart:
             self._running.set()
@@ -80,7 +87,8 @@ class Devnet(Controls):
                     await self._block_task
         finally:
             await self._server.stop()
-            await self._control.stop()
+            if self._control is not None:
+                await self._control.stop()
             self.chain.close()
 
     async def wait_failed(self) -> None:
@@ -131,7 +139,7 @@ class Devnet(Controls):
             if loop.time() - due > _MAX_BLOCKS_BEHIND * self.options.block_time_s:
                 due = loop.time()
 
-    def _controls(self) -> dict[tuple[str, str], Control]:
+    def _controls(self) -> "dict[tuple[str, str], Control]":
         """Return the controls of the control API by method and path."""
         return {
             ("GET", "/status"): self._status,

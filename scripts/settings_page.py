@@ -23,7 +23,7 @@ from pylon.cli.up.up_options import UpSettings
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
-from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.common.variable_checks import IGNORED_VARIABLES
 from pylon.nats_server.server_access import ServerAccessSettings

@@ -31,15 +31,15 @@ _DESCRIPTION: Final = (
 )
 
 
-def job_stream_routes(
+def add_job_stream_route(
+    router: APIRouter,
     authenticator: Authenticator,
     nats: NatsPort,
     limit: Admission,
     streams: JobStreams,
     counts: StreamCounts,
-) -> APIRouter:
-    """Return the route of job streams, with their own concurrency limit."""
-    router = APIRouter(tags=["streams"])
+) -> None:
+    """Add the route of job streams, with their own concurrency limit."""
 
     async def open_job_stream(
         request: Request,
@@ -95,5 +95,5 @@ def job_stream_routes(
         summary="One job of this identity, and each change of it",
         description=_DESCRIPTION,
         operation_id="identity_job_stream",
+        tags=["streams"],
     )
-    return router

@@ -3,11 +3,14 @@
 import inspect
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from copy import copy
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, WithJsonSchema
+from starlette.routing import compile_path
 
 from bridge.auth import Authenticator, IdentityCaller
 from bridge.client_disconnects import cancel_on_disconnect
@@ -33,9 +36,6 @@ from pylon_client.contract.writes import (
     PUT_MECHANISM_WEIGHTS,
     PUT_WEIGHTS,
 )
-
-if TYPE_CHECKING:
-    from fastapi import params
 
 _COMMON_CODES: Final = (
     ErrorCode.INVALID,
@@ -86,15 +86,14 @@ _SubjectDependency = Callable[
 _Endpoint = Callable[..., Awaitable[Response]]
 
 
-def operation_routes(
-    settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
-) -> APIRouter:
-    """Return a route for every operation of the contract in each of its scopes.
+def add_operation_routes(
+    router: APIRouter, settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
+) -> None:
+    """Add a route for every operation of the contract in each of its scopes.
 
     A route authenticates the caller, validates the path, sends one request over NATS and returns
     the reply's bytes unchanged.
     """
-    router = APIRouter()
     callers = (OPEN_CALLER, *settings.identity_settings)
     # Separate limits: slow requests do not use up the limit of fast ones.
     quick, slow = (
@@ -105,10 +104,10 @@ def operation_routes(
     routes = [
         (operation, scope)
         for operation in OPERATIONS
-        if operation is not IDENTITIES  # served from the settings by service_routes
+        if operation is not IDENTITIES  # served from the settings by add_service_routes
         for scope in operation.scopes
     ]
-    aliases: list[tuple[str, _Endpoint, _AnyOperation, list[params.Depends]]] = []
+    aliases: list[tuple[str, APIRoute, _AnyOperation]] = []
     for operation, scope in sorted(routes, key=_route_sort_key):
         of_identity = scope is Scope.IDENTITY
         endpoint = _endpoint(
@@ -147,23 +146,20 @@ def operation_routes(
             tags=["identity" if of_identity else "open access"],
             openapi_extra=_body_docs(operation),
         )
-        alias_guards = [] if needs_no_token(operation) else guards
-        aliases.extend(
-            (path, endpoint, operation, alias_guards) for path in unstable_paths(operation, scope)
-        )
-    for path, endpoint, operation, guards in sorted(
-        aliases, key=lambda alias: _path_sort_key(alias[0])
-    ):
-        router.add_api_route(
-            path,
-            endpoint,
-            methods=[operation.method],
-            status_code=operation.success_status,
-            response_model=None,
-            dependencies=guards,
-            include_in_schema=False,
-        )
-    return router
+        route = cast("APIRoute", router.routes[-1])
+        aliases.extend((path, route, operation) for path in unstable_paths(operation, scope))
+    for path, route, operation in sorted(aliases, key=lambda alias: _path_sort_key(alias[0])):
+        if needs_no_token(operation):
+            router.add_api_route(
+                path,
+                route.endpoint,
+                methods=[operation.method],
+                status_code=operation.success_status,
+                response_model=None,
+                include_in_schema=False,
+            )
+        else:
+            router.routes.append(_alias_route(route, path))
 
 
 def _route_sort_key(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:
@@ -174,6 +170,19 @@ def _route_sort_key(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str
 def _path_sort_key(path: str) -> tuple[list[bool], str]:
     """Return a sort key that puts fixed segments, such as `latest`, before path parameters."""
     return [segment.startswith("{") for segment in path.split("/")], path
+
+
+def _alias_route(route: APIRoute, path: str) -> APIRoute:
+    """Return a copy of a route at another path with the same parameters, for no documentation.
+
+    FastAPI would analyse the endpoint of a new route and all its dependencies again. For all
+    aliases, that takes a fifth of the time in which the bridge starts.
+    """
+    alias = copy(route)
+    alias.path = path
+    alias.path_regex, alias.path_format, alias.param_convertors = compile_path(path)
+    alias.include_in_schema = False
+    return alias
 
 
 def _endpoint(

@@ -15,10 +15,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
-from pydantic_settings import SettingsConfigDict
 
 from pylon.common.distribution import service_version
-from pylon.common.environment_settings import EnvironmentSettings
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon_client.nats.connection_counts import ConnectionCounts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,18 +27,6 @@ COMPONENT: Final = "component"
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
 """Values of a metric by label values."""
-
-
-class PrometheusSettings(EnvironmentSettings):
-    """Settings of the Prometheus library, which are also read from `.env`.
-
-    Attributes:
-        disable_created_series: whether to leave out the `…_created` series.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="PROMETHEUS_")
-
-    disable_created_series: bool = False
 
 
 class ConnectionStatus(Protocol):

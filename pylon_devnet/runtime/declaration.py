@@ -36,12 +36,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-NEWEST: Final = "newest"
-"""The runtime that the installed SDK was generated from."""
-RUNTIMES: Final = (NEWEST, "finney-424")
-"""The names of the runtimes; each is a folder of facts."""
+from pylon_devnet.runtime.runtime_names import NEWEST
 
 _FACTS = Path(__file__).parent / "facts"
 _OPEN, _CLOSE = "([{<", ")]}>"

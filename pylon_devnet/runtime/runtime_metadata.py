@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pylon_devnet.runtime.declaration import (
-    NEWEST,
     ApiMethod,
     Constant,
     Declaration,
@@ -16,6 +15,7 @@ from pylon_devnet.runtime.declaration import (
     load_declaration,
     split_outside_brackets,
 )
+from pylon_devnet.runtime.runtime_names import NEWEST
 from pylon_devnet.runtime.scale_encoding import (
     encode_bytes,
     encode_compact,

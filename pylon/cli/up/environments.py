@@ -13,8 +13,8 @@ from pylon.common.deployment_settings import DeploymentSettings, IdentitySetting
 from pylon.common.env_file import ENV_FILE_VARIABLE, read_env_file
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
-from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.processes import base_environment
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.worker.binding.remedy import HOME_VARIABLE
 from pylon.worker.settings import WorkerSettings

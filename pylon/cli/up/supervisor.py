@@ -36,7 +36,7 @@ from pylon.cli.up.readiness import wait_until_ready
 from pylon.cli.up.running_home import is_running, write_runtime_env
 from pylon.cli.up.socket_folder import socket_folder
 from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
-from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.variable_checks import check_variables
 from pylon.nats_server.embedded_server import EmbeddedNats

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from pylon.cli.command_error import CommandError
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.nats_server.embedded_config import nats_url
-from pylon_devnet.runtime.declaration import RUNTIMES
+from pylon_devnet.runtime.runtime_names import RUNTIMES
 
 LOOPBACK = "127.0.0.1"
 _LOCAL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "::1"}

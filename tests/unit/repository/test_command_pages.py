@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from pylon.cli import main
 from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.control_server import ControlServer
 from pylon_devnet.devnet_command import devnet
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +74,8 @@ def test_it_has_those_of_pylon_up_too() -> None:
 def test_it_has_each_control() -> None:
     chain = Devnet(DevnetOptions(autostart=False))
     try:
-        controls = {" ".join(control) for control in chain._control._controls}
+        server = ControlServer(chain._controls(), chain.fail)
+        controls = {" ".join(control) for control in server._controls}
     finally:
         chain.chain.close()
     listed = set(re.findall(r"`((?:GET|POST|DELETE) /[a-z-/]*)`", DEVNET_PAGE))

@@ -92,6 +92,8 @@ def test_the_app_names_the_extra_that_installs_the_service() -> None:
 
 
 def test_the_devnet_names_the_extra_that_installs_it() -> None:
-    assert error_of("import sys; sys.modules['bittensor_core'] = None; import pylon_devnet") == (
-        "ImportError: the devnet needs bittensor_core, of `pip install 'pylon-service[devnet]'`"
-    )
+    without = "import sys; sys.modules['bittensor_core'] = None; "
+    for use in ("from pylon_devnet import Devnet", "import pylon_devnet; pylon_devnet.Devnet"):
+        assert error_of(without + use) == (
+            "ImportError: the devnet needs bittensor_core, of `pip install 'pylon-service[devnet]'`"
+        )

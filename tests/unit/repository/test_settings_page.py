@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from pylon.cli import main
 from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
 from pylon.common.environment_settings import EnvironmentSettings
-from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.prometheus_settings import PrometheusSettings
 from pylon.common.variable_checks import IGNORED_VARIABLES, unknown_variables
 from pylon_client.config import BaseConfig
 

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import Mount, Route
 
 from bridge.main import create_app
+from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
@@ -226,3 +229,22 @@ async def test_nothing_of_a_callers_headers_goes_to_the_worker_uncalled_for(
 ) -> None:
     await open_client.get(LATEST, headers={"Pylon-Deadline": "1", "Nats-Msg-Id": "x"})
     assert set(nats.asked[0].headers) == {wire_headers.REQUEST_ID}
+
+
+def test_no_route_is_analysed_twice() -> None:
+    """FastAPI analyses included routers again at the first request, and every added route."""
+    app = create_app(BridgeSettings(), ScriptedNats())
+    assert {type(route) for route in app.routes} <= {APIRoute, Route, Mount}
+    by_path = {
+        (method, route.path): route
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or set[str]()
+    }
+    for operation in OPERATIONS:
+        if operation is IDENTITIES or needs_no_token(operation):
+            continue
+        for scope in operation.scopes:
+            route = by_path[operation.method, operation.rest_path(scope)]
+            for path in unstable_paths(operation, scope):
+                assert by_path[operation.method, path].dependant is route.dependant

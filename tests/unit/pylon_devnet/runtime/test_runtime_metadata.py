@@ -10,8 +10,8 @@ import bittensor_core
 import pytest
 from bittensor._generated import calls, constants, errors, runtime_apis, storage
 
-from pylon_devnet.runtime.declaration import RUNTIMES
 from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
+from pylon_devnet.runtime.runtime_names import RUNTIMES
 from tests.support.chain import metadata_v15
 
 SLOT_MS = 12_000

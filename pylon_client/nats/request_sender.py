@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -74,7 +74,6 @@ class RequestSender:
     ) -> Reply:
         sent_headers = {
             **headers,
-            wire_headers.TIMEOUT: wire_headers.encode_timeout(timeout_s),
             # For workers of versions that do not read the timeout.
             wire_headers.DEADLINE: wire_headers.encode_deadline(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
@@ -94,16 +93,14 @@ class RequestSender:
     async def _send(
         self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
     ) -> Reply:
+        until_s = time.monotonic() + timeout_s
         try:
             async with (
                 self._pending.wait(subject, timeout_s),
                 self._reply_budget.reserve(subject),
             ):
                 await self._await_connected()
-                # The library's timeout is longer: only ours knows why the wait ended.
-                message = await self._request_until_received(
-                    subject, body, timeout=timeout_s + 1, headers=headers
-                )
+                message = await self._request_until_received(subject, body, headers, until_s)
                 self._reply_budget.record_size(subject, len(message.data))
         except nats.errors.NoRespondersError:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "No worker is running.") from None
@@ -118,13 +115,25 @@ class RequestSender:
             ) from None
         return Reply(message.data, message.headers or {})
 
-    async def _request_until_received(self, subject: str, body: bytes, **options: Any) -> Msg:
-        """Return the reply; send the request again while no signer runs."""
-        until_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
+    async def _request_until_received(
+        self, subject: str, body: bytes, headers: Mapping[str, str], until_s: float
+    ) -> Msg:
+        """Return the reply; send the request again while no signer runs.
+
+        Args:
+            subject: the subject of the request.
+            body: JSON parameters.
+            headers: the headers, except for the timeout, which is counted from each sending.
+            until_s: the end of the timeout, by `time.monotonic`.
+        """
+        give_up_at_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
         while True:
+            left_s = until_s - time.monotonic()
+            sent = {**headers, wire_headers.TIMEOUT: wire_headers.encode_timeout(left_s)}
             try:
-                return await self._nats.request(subject, body, **options)
+                # The library's timeout is longer: only ours knows why the wait ended.
+                return await self._nats.request(subject, body, timeout=left_s + 1, headers=sent)
             except nats.errors.NoRespondersError:
-                if time.monotonic() > until_s:
+                if time.monotonic() > give_up_at_s:
                     raise
             await asyncio.sleep(SIGNER_RETRY_DELAY_S)

@@ -1,7 +1,7 @@
 """Feeds of events, on a connection without a server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 import pytest
 
@@ -71,7 +71,7 @@ async def while_publishing(feed: EventFeed, publishing: Awaitable[None]) -> Feed
 
 def feed_on(
     connection: FakeConnection,
-    event_log: Callable[..., Awaitable[FeedEvent | None]],
+    event_log: FakeEventLog,
     *subjects: str,
     after: int | None = None,
 ) -> EventFeed:

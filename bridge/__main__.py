@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from importlib.metadata import version
+
+from pylon.common.distribution import service_version
 
 
 def main() -> int:
@@ -12,7 +13,7 @@ def main() -> int:
         description="Serves Pylon's REST API, until SIGINT or SIGTERM.",
         epilog="Settings come from PYLON_... variables and the file .env: see docs/settings.md.",
     )
-    parser.add_argument("--version", action="version", version=f"pylon {version('pylon-service')}")
+    parser.add_argument("--version", action="version", version=f"pylon {service_version()}")
     parser.parse_args()
     from bridge.main import run  # noqa: PLC0415 -- so that --help is quick
 

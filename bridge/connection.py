@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from bridge.event_buffers import follow_subject, subscribe
-from pylon.common.backoff import Backoff
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.events.feed import FeedEvent
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import (
     ConnectionCounts,

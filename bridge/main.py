@@ -22,8 +22,10 @@ from bridge.connection import BridgeConnection, NatsPort, bridge_connection_opti
 from bridge.draining import DrainMiddleware, DrainState
 from bridge.event_buffers import EventBuffers
 from bridge.head_method import HeadRequests
+from bridge.header_limit import MaxHeaderSize
 from bridge.http_metrics import BridgeMetrics, RequestMetrics
 from bridge.job_streams import JobStreams
+from bridge.limited_http_protocol import limited_http_protocol
 from bridge.open_connections import ConnectionTracker, connection_limit
 from bridge.problems import add_exception_handlers
 from bridge.request_tracing import RequestTracing
@@ -35,7 +37,7 @@ from bridge.routes.metrics_route import metrics_routes
 from bridge.routes.operation_routes import operation_routes
 from bridge.routes.service_routes import service_routes
 from bridge.routes.stream_routes import stream_routes
-from bridge.security import MaxHeaderSize, SecurityHeaders, limited_http_protocol
+from bridge.security_headers import SecurityHeaders
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts
 from pylon.common.admission import OPEN_CALLER, Admission

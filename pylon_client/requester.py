@@ -178,9 +178,9 @@ def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> N
 def transport_for(config: BaseConfig) -> Transport:
     """Return the transport for the address of a configuration."""
     if config.speaks_nats:
-        from pylon_client.nats_transport import NatsTransport  # noqa: PLC0415 - imported if used
+        from pylon_client.transports.nats_transport import NatsTransport  # noqa: PLC0415 - imported if used
 
         return NatsTransport(config)
-    from pylon_client.http.http_transport import HttpTransport  # noqa: PLC0415 - imported if used
+    from pylon_client.transports.http_transport import HttpTransport  # noqa: PLC0415 - imported if used
 
     return HttpTransport(config)

@@ -5,7 +5,8 @@ from fastapi import APIRouter, Request, Response
 from bridge.http_metrics import BridgeMetrics
 from bridge.metrics_page import MetricsPage
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.process_metrics import CONTENT_TYPE, metrics_access_error
+from pylon.common.metrics_access import metrics_access_error
+from pylon.common.process_metrics import CONTENT_TYPE
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 

@@ -11,13 +11,13 @@ from pylon.chain.chain_guard import may_succeed_later
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.queries.neuron_queries import Neurons
-from pylon.common.backoff import Backoff
 from pylon.events.event_types import EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class BlockPublisher:
         *,
         chain_timeout_s: float,
         last_received: Callable[[str], Block | None] = lambda _: None,
-        head: Callable[[], BlockNumber | None] = lambda: None,
+        is_reorged_out: Callable[[BlockNumber], bool] = lambda _: False,
         progress: PublishProgress | None = None,
         on_published: Callable[[BlockNumber], None] = lambda _: None,
         on_skipped: Callable[[int], None] = lambda _: None,
@@ -63,7 +63,8 @@ class BlockPublisher:
             chain_timeout_s: timeout of one read, in seconds.
             last_received: returns the block of the newest event of a subject that this worker has
                 received; publishing continues there if the stream was created again.
-            head: returns the chain's head; a block above it is dropped, not awaited.
+            is_reorged_out: returns whether a reorg has removed an announced block, which is then
+                dropped instead of awaited.
             progress: records that the publisher makes progress, or waits for NATS.
             on_published: receives the number of each stored block.
             on_skipped: receives the number of blocks that are skipped.
@@ -76,7 +77,7 @@ class BlockPublisher:
         self._sink = sink
         self._chain_timeout_s = chain_timeout_s
         self._last_received = last_received
-        self._head = head
+        self._is_reorged_out = is_reorged_out
         self._progress = progress or PublishProgress()
         self._on_published = on_published
         self._on_skipped = on_skipped
@@ -192,11 +193,6 @@ class BlockPublisher:
                     )
                 return None
             await pauses.wait()
-
-    def _is_reorged_out(self, number: BlockNumber) -> bool:
-        """Return whether the head is now below an announced block."""
-        head = self._head()
-        return head is not None and head < number
 
     async def _publish_event(self, event: FeedEvent) -> None:
         pauses = Backoff(initial_s=0.1, max_s=2.0)

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import Final
 
 from pylon.chain.port import Chain
-from pylon.common.backoff import Backoff
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import BlockNumber
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,10 @@ class HeadTracker:
                     await self.wait_until_live()
             except TimeoutError:
                 return
+
+    def is_reorged_out(self, number: BlockNumber) -> bool:
+        """Return whether a reorg has removed an announced block: the head is now below it."""
+        return self.newest is not None and self.newest < number
 
     async def _follow(self) -> None:
         pauses = Backoff(initial_s=0.2, max_s=5.0)

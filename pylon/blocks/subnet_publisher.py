@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pylon.chain.chain_guard import may_succeed_later
-from pylon.common.backoff import Backoff
 from pylon.events.event_types import neurons_event
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ The SDK's own methods for heights are not used: they accept a number of any leng
 invalid one with its block's hash for the lifetime of the connection.
 """
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from pylon.chain.bounds import ImplausibleError, block_hash, block_number, header_number
-from pylon.chain.sdk_types import RawSdk
+from pylon.chain.sdk_types import RawSdk, StorageSdk
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 
@@ -18,17 +18,9 @@ _MAX_ATTEMPTS: Final = 3
 """Maximum attempts to read a head: a reorg between two responses makes them differ."""
 
 
-class _TipSdk(Protocol):
+class _TipSdk(StorageSdk, Protocol):
     @property
     def raw(self) -> RawSdk: ...
-
-    async def query(
-        self,
-        module: str,
-        storage_function: str,
-        params: list[Any] | None = None,
-        block_hash: str | None = None,
-    ) -> Any: ...
 
 
 async def find_block_hash(sdk: _TipSdk, number: BlockNumber) -> BlockHash | None:

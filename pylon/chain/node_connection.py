@@ -14,9 +14,9 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery, describe_error, fault_of
-from pylon.common.backoff import Backoff
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)

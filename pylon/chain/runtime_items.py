@@ -5,24 +5,15 @@ does not decode, as in the block of a runtime upgrade. Only the first case is pe
 """
 
 from collections.abc import Awaitable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
+from pylon.chain.sdk_types import StorageSdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 T = TypeVar("T")
 
 _MISSING_ITEM_SUFFIXES: Final = (" not found", " not found in registry")
 """Ends of the SDK's error texts for missing storage items, calls and runtime APIs."""
-
-
-class _StorageSdk(Protocol):
-    async def query(
-        self,
-        module: str,
-        storage_function: str,
-        params: list[Any] | None = None,
-        block_hash: str | None = None,
-    ) -> Any: ...
 
 
 async def require_item(item: str, awaitable: Awaitable[T]) -> T:
@@ -56,14 +47,14 @@ async def optional_item(item: str, awaitable: Awaitable[T]) -> T | None:
 
 
 async def read_storage(
-    sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+    sdk: StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
     """Return a storage value; raise as `require_item` does."""
     return await require_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
 
 
 async def read_optional_storage(
-    sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+    sdk: StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
     """Return a storage value, or None if the runtime lacks the item."""
     return await optional_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))

@@ -14,7 +14,21 @@ class RawSdk(Protocol):
         ...
 
 
-class Sdk(Protocol):
+class StorageSdk(Protocol):
+    """Reads of single storage items."""
+
+    async def query(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> Any:
+        """Return one decoded storage value."""
+        ...
+
+
+class Sdk(StorageSdk, Protocol):
     """One connection to a chain node."""
 
     @property
@@ -38,16 +52,6 @@ class Sdk(Protocol):
         self, block_number: int | None = None, block_hash: str | None = None
     ) -> dict[str, Any] | None:
         """Return a block's header and decoded extrinsics; None for one that cannot be decoded."""
-        ...
-
-    async def query(
-        self,
-        module: str,
-        storage_function: str,
-        params: list[Any] | None = None,
-        block_hash: str | None = None,
-    ) -> Any:
-        """Return one decoded storage value."""
         ...
 
     async def query_map(

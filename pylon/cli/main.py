@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,12 @@ from pydantic_settings import SettingsError
 
 from pylon.cli.backup.backup_commands import backup, restore
 from pylon.cli.command_error import CommandError
+from pylon.cli.deployment_command import HomeOption, JsonOption
 from pylon.cli.help_texts import unwrap_help
+from pylon.cli.jobs.job_commands import jobs_app
 from pylon.cli.reset.reset_command import reset
-from pylon.cli.watch.watch_commands import HomeOption, JsonOption, jobs_app, watch_app
+from pylon.cli.watch.watch_commands import watch_app
+from pylon.common.distribution import service_version
 from pylon.common.logs import set_up_logging
 
 app = typer.Typer(
@@ -38,7 +40,7 @@ COMPLETION_VARIABLE = "_PYLON_COMPLETE"
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"pylon {version('pylon-service')}")
+        typer.echo(f"pylon {service_version()}")
         raise typer.Exit
 
 

@@ -1,10 +1,7 @@
-"""Metrics that every process of the service exposes, and access control for `/metrics`."""
+"""Metrics that every process of the service exposes."""
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from importlib.metadata import version
 from typing import Final, Literal, Protocol
 
 from prometheus_client import (
@@ -18,17 +15,15 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
-from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from pylon.common.distribution import service_version
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon_client.nats.nats_connection import ConnectionCounts
 
-DISTRIBUTION: Final = "pylon-service"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 COMPONENT: Final = "component"
 """Label of the common metrics: it distinguishes two processes on one page of metrics."""
-_BEARER: Final = "Bearer "
 
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
@@ -136,7 +131,7 @@ class ProcessMetrics:
         PlatformCollector(registry=shared)
         GCCollector(registry=shared)
         Info("pylon_build", "Version and role of this process", registry=shared).info(
-            {"version": version(DISTRIBUTION), **build}
+            {"version": service_version(), **build}
         )
         self.registry.register(ComponentLabel(shared, component))
         of_nats = (COMPONENT,)
@@ -193,24 +188,3 @@ class ProcessMetrics:
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
-
-
-def metrics_access_error(authorization: str | None, token: SecretStr) -> str | None:
-    """Return why a request for the metrics is denied, or None if it is allowed.
-
-    Args:
-        authorization: the header `Authorization` of the request.
-        token: the expected bearer token; if empty, every request is denied.
-    """
-    secret = token.get_secret_value()
-    if not secret:
-        return "Metrics endpoint is not configured"
-    if not authorization:
-        return "Authorization header is required"
-    if not authorization.startswith(_BEARER):
-        return "Invalid Authorization header format. Expected: Bearer <token>"
-    presented = authorization.removeprefix(_BEARER).encode("latin-1", "replace")
-    # Digests have equal lengths, so the comparison does not reveal the token's length.
-    if not hmac.compare_digest(sha256(presented).digest(), sha256(secret.encode()).digest()):
-        return "Invalid authorization token"
-    return None

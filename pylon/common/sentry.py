@@ -1,12 +1,11 @@
 """Optional error reports to Sentry, without secrets."""
 
-from importlib.metadata import version
 from typing import Any, Final
 
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.process_metrics import DISTRIBUTION
+from pylon.common.distribution import DISTRIBUTION, service_version
 from pylon.common.redaction import REDACTOR
 
 SHUTDOWN_TIMEOUT_S: Final = 2
@@ -38,7 +37,7 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
         sentry_sdk.init(
             dsn=dsn,
             environment=settings.sentry_environment,
-            release=f"{DISTRIBUTION}@{version(DISTRIBUTION)}",
+            release=f"{DISTRIBUTION}@{service_version()}",
             send_default_pii=False,
             include_local_variables=False,
             max_request_body_size="never",

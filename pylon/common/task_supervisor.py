@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from pylon.common.backoff import Backoff
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pylon.events.event_log import EventLog, StoredEvent
 from pylon.events.event_types import message_id
+from pylon.jetstream.request_retry import retry_while_in_flight
 from pylon.jetstream.stream_client import (
     STREAM_ERRORS,
     SequenceConflictError,
@@ -11,7 +12,6 @@ from pylon.jetstream.stream_client import (
     describe_stream_error,
 )
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import retry_while_in_flight
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block

@@ -18,13 +18,18 @@ from pylon.jetstream.error_codes import (
     readable_replies,
     require_type,
 )
+from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon_client.contract.types import Revision
 from pylon_client.nats.nats_connection import NatsConnection
 
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""
+COMPARE_AND_SET_RETRIES: Final = 100
+"""Maximum compare-and-set retries per request; must exceed the number of concurrent callers.
+
+A caller that receives `ConflictError` reads the entry again before it retries.
+"""
 MAX_CONCURRENT_READS: Final = 16
 """Maximum number of concurrent reads of one call of `read`."""
 

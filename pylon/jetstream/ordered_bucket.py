@@ -14,8 +14,8 @@ import nats.js.errors
 
 from pylon.jetstream.bucket import Bucket, Entry
 from pylon.jetstream.error_codes import NO_MESSAGE, message_sequence, readable_replies
+from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
 from pylon_client.nats.cancellation import raise_if_cancelled

@@ -9,8 +9,8 @@ import nats.errors
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.error_codes import readable_replies
+from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
 from pylon_client.nats.nats_connection import NatsConnection
 
 ADMIN_TIMEOUT_S: Final = 5.0

@@ -4,8 +4,8 @@ import nats.js.errors
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.error_codes import ack_sequence, is_full, readable_replies
+from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject

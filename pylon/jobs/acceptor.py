@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from pylon.chain.write_port import ChainWrites
-from pylon.jetstream.bucket import ConflictError
+from pylon.jetstream.bucket import COMPARE_AND_SET_RETRIES, ConflictError
 from pylon.jobs.acceptance_context import AcceptanceContext, AcceptanceContexts
 from pylon.jobs.job_store import JobRecord, JobStore, StoredJob, UnreadableEntryError
 from pylon.jobs.signer_directory import SignerDirectory
@@ -30,8 +30,6 @@ from pylon_client.contract.types import (
 logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
-COMPARE_AND_SET_RETRIES: Final = 100
-"""Maximum compare-and-set retries per request; must exceed the number of concurrent callers."""
 
 _ID_BYTES: Final = 16
 _TOO_MANY_WRITES: Final = "Too many concurrent writes to this job queue; retry."

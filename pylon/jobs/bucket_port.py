@@ -1,4 +1,4 @@
-"""The part of a bucket that the job store uses."""
+"""The parts of a bucket that the job store and the record of the chain use."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -8,8 +8,8 @@ from pylon.jetstream.ordered_bucket import Page
 from pylon_client.contract.types import Revision
 
 
-class BucketPort(Protocol):
-    """A key-value store with compare and set; see `pylon.jetstream.ordered_bucket`."""
+class EntryPort(Protocol):
+    """Single entries of a key-value store with compare and set."""
 
     async def get(self, key: str) -> Entry | None:
         """Return the newest entry of a key, or None."""
@@ -20,6 +20,10 @@ class BucketPort(Protocol):
     ) -> Revision:
         """Set a key whose revision is `revision`, or raise ConflictError."""
         ...
+
+
+class BucketPort(EntryPort, Protocol):
+    """A key-value store with compare and set; see `pylon.jetstream.ordered_bucket`."""
 
     async def remove(self, key: str, revision: Revision) -> None:
         """Delete a key permanently if its revision is `revision`."""

@@ -4,32 +4,18 @@ The record is an entry of the job store, so jobs and record are kept or lost tog
 """
 
 import contextlib
-from typing import Final, Protocol
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
+from pylon.jetstream.bucket import ABSENT, ConflictError
+from pylon.jobs.bucket_port import EntryPort
 from pylon.jobs.stored_job import UnreadableEntryError
-from pylon_client.contract.types import Revision
 
 _KEY: Final = "bound-chain"
 _LEGACY_KEY: Final = "chain"
 """Key under which versions without this record store the genesis of the chain seen last."""
-
-
-class ChainRecordBucket(Protocol):
-    """The part of the job store's bucket that the record uses."""
-
-    async def get(self, key: str) -> Entry | None:
-        """Return the newest entry of a key, or None."""
-        ...
-
-    async def put(
-        self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
-    ) -> Revision:
-        """Set a key whose revision is `revision`, or raise ConflictError."""
-        ...
 
 
 class _Record(BaseModel):
@@ -46,7 +32,7 @@ class ChainRecord:
         store: the bucket of the job store.
     """
 
-    def __init__(self, store: ChainRecordBucket) -> None:
+    def __init__(self, store: EntryPort) -> None:
         self._store = store
 
     async def get(self) -> ChainIdentity | None:

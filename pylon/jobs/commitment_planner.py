@@ -1,7 +1,5 @@
 """Plan jobs that publish a few bytes: commitments, sealed commitments and certificates."""
 
-from typing import Final
-
 from pylon.chain.write_port import (
     CertificateCall,
     ChainWrites,
@@ -19,13 +17,10 @@ from pylon.jobs.job_planner import (
     expiry_failure,
     unreadable_request,
 )
-from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.retry_policy import RATE_LIMIT_RETRY_BLOCKS, RetryPolicy
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment
-
-RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""Blocks until the next attempt after a rate limit that does not depend on epochs."""
 
 
 class CommitmentPlanner:

@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from pylon.jetstream.bucket import ABSENT, ConflictError
+from pylon.jetstream.bucket import ABSENT, COMPARE_AND_SET_RETRIES, ConflictError
 from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.stored_job import StoredJob, job_key, try_decode_job
 from pylon_client.contract.jobs import Job
@@ -35,7 +35,6 @@ UPGRADE_OVERLAP_S: Final = 3600
 INDEX_PAGE_SIZE: Final = 200
 """Entries per page while the jobs of an older version are indexed."""
 
-_COMPARE_AND_SET_RETRIES: Final = 100
 _OPEN: Final = "open"
 _INDEXED: Final = "indexed"
 _KINDS: Final = {str(kind): kind for kind in JobKind}
@@ -57,7 +56,7 @@ class OpenJobs:
         """Write the marker of a job; call this before the job is written."""
         key = _marker_key(job.identity, job.kind, job.job_id)
         revision = ABSENT
-        for _ in range(_COMPARE_AND_SET_RETRIES):
+        for _ in range(COMPARE_AND_SET_RETRIES):
             try:
                 await self._store.put(key, b"", revision=revision)
             except ConflictError:

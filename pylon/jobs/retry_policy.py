@@ -15,6 +15,8 @@ from tenacity import (
     wait_random,
 )
 
+RATE_LIMIT_RETRY_BLOCKS: Final = 10
+"""Blocks until the next attempt after a rate limit whose end the chain state does not show."""
 JITTER_FRACTION: Final = 0.1
 """Maximum fraction of a delay that is added at random, so that jobs do not retry in step."""
 OUTAGE_DELAY_MIN_S: Final = 0.5

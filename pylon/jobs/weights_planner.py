@@ -18,7 +18,7 @@ from pylon.jobs.job_planner import (
     expiry_failure,
     unreadable_request,
 )
-from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.retry_policy import RATE_LIMIT_RETRY_BLOCKS, RetryPolicy
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
@@ -29,8 +29,6 @@ COMMIT_REVEAL_VERSION: Final = 4
 UNREVEALED_COMMITS_MAX: Final = 10
 """Maximum unrevealed commits per hotkey and epoch (`SubtensorModule` refuses more with
 TooManyUnrevealedCommits)."""
-RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""Blocks until the next attempt after a refusal whose reason the chain state does not show."""
 NOT_REGISTERED: Final = "not registered on the subnet"
 ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
 

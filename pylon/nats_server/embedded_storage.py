@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from pylon.common.backoff import Backoff
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

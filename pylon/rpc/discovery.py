@@ -3,16 +3,15 @@
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Final
 
+from pylon.common.distribution import service_version
 from pylon_client.contract import wire
 from pylon_client.contract.operations import NATS_OPERATIONS, Scope
 from pylon_client.contract.subjects import ROOT
 from pylon_client.contract.topology import QUEUE_GROUP
 
 SERVICE_NAME: Final = "pylon"
-DISTRIBUTION: Final = "pylon-service"
 _DISCOVERY_ROOT = "$SRV"
 
 
@@ -87,7 +86,7 @@ class ServiceDiscovery:
             "type": f"io.nats.micro.v1.{kind}_response",
             "name": SERVICE_NAME,
             "id": self.id,
-            "version": version(DISTRIBUTION),
+            "version": service_version(),
             "metadata": {},
         }
 

@@ -13,7 +13,6 @@ from pylon.chain.node_probe import NodeProbe
 from pylon.chain.port import Chain
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter
-from pylon.common.backoff import Backoff
 from pylon.events.event_log import EventLog
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.nats_server.worker_user import worker_connection_options
@@ -26,6 +25,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.events.stored_events import EventLogReader, event_log_via_worker
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.nats.nats_connection import NatsConnection, connect
 
 logger = logging.getLogger(__name__)

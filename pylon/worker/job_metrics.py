@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pylon.jobs.weights_planner import RATE_LIMIT_RETRY_BLOCKS
+from pylon.jobs.retry_policy import RATE_LIMIT_RETRY_BLOCKS
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState

@@ -21,7 +21,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pylon.common.process_metrics import CONTENT_TYPE, metrics_access_error
+from pylon.common.metrics_access import metrics_access_error
+from pylon.common.process_metrics import CONTENT_TYPE
 from pylon.worker.backends import WorkerError
 from pylon.worker.health import WorkerHealth
 from pylon.worker.metrics import WorkerMetrics

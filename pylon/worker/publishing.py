@@ -103,7 +103,7 @@ class PublishingParts:
             self.settings.netuids,
             chain_timeout_s=self.settings.chain_timeout_seconds,
             last_received=self._last_received_block,
-            head=lambda: self.head_tracker.newest,
+            is_reorged_out=self.head_tracker.is_reorged_out,
             progress=self._progress,
             on_published=self.last_published.observe,
             on_skipped=self.metrics.skipped_blocks.inc,

@@ -13,7 +13,7 @@ from pylon_client.contract.models import Neuron, NeuronCertificate
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.errors import PylonNotFound
 from pylon_client.events.resuming_stream import ResumingStream
-from pylon_client.neuron_client import (
+from pylon_client.miner_tls import (
     MINER_TIMEOUT_S,
     certificate_call,
     client_certificate,

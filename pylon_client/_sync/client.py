@@ -18,7 +18,7 @@ from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import PylonClosed, PylonNotFound
 from pylon_client.events.job_updates import JobUpdateSubscription
 from pylon_client.events.resuming_stream import ResumingStream
-from pylon_client.neuron_client import (
+from pylon_client.miner_tls import (
     MINER_TIMEOUT_S,
     certificate_call,
     client_certificate,

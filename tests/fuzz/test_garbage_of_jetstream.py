@@ -13,7 +13,7 @@ import pytest_asyncio
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import neurons_event
-from pylon.jetstream import consumer, provision, write_retry
+from pylon.jetstream import consumer, provision, request_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
 from pylon.jetstream.lease import Leases, LeaseTakenError
@@ -57,7 +57,7 @@ async def connection(tmp_path: Path) -> AsyncGenerator[NatsConnection]:
 
 @pytest.fixture
 def garbled(connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
-    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(request_retry, "RETRY_DELAY_S", 0.0)
     monkeypatch.setattr(consumer, "RETRY_DELAY_S", 0.0)
     monkeypatch.setattr(provision, "RETRY_DELAY_S", 0.0)
     return Garbled(connection, monkeypatch)
@@ -142,7 +142,7 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
 async def test_endless_garbage_is_reported_as_nats_being_away(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(provision, "READY_TIMEOUT_S", 0.05)
     bucket = OrderedBucket(connection, JOBS_BUCKET)
     for garbage in GARBAGE:
@@ -206,7 +206,7 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
 async def test_answers_with_any_part_replaced_raise_nothing_else(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 0.2)
     monkeypatch.setattr(provision, "READY_TIMEOUT_S", 0.2)
     corpus = Corpus(4, 200)
     events, kept = EventPublisher(connection), EventLog(connection)

@@ -11,13 +11,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Generator
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
 import msgspec
 
-from pylon.rpc.discovery import DISTRIBUTION
+from pylon.common.distribution import service_version
 
 FORMAT: Final = 1
 """Version of the format; files of other versions are rejected."""
@@ -143,7 +142,7 @@ def write_archive(
             yield writer
         manifest = BackupManifest(
             format=FORMAT,
-            pylon=version(DISTRIBUTION),
+            pylon=service_version(),
             made_at=made_at,
             genesis=genesis,
             stream=stream,

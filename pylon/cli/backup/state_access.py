@@ -70,22 +70,22 @@ async def _provision(connection: NatsConnection, replicas: int) -> None:
         if not denied.done():
             denied.set_result(failure.failure.detail)
 
-    forget = connection.on_permission_violation(on_denial)
-    making = asyncio.create_task(
+    unsubscribe = connection.on_permission_violation(on_denial)
+    provisioning = asyncio.create_task(
         provision_streams(connection, (JOB_STORE, JOB_QUEUE), replicas=replicas)
     )
     try:
-        await asyncio.wait({making, denied}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({provisioning, denied}, return_when=asyncio.FIRST_COMPLETED)
         if denied.done():
             raise BackupError(
-                f"NATS refuses it: {denied.result()} Set PYLON_NATS_WORKER_PASSWORD, and give NATS "
-                "the users that `pylon nats-conf` makes"
+                f"NATS denies access to its streams: {denied.result()} Set PYLON_NATS_WORKER_PASSWORD, "
+                "and give NATS the users that `pylon nats-conf` generates"
             )
-        await making
+        await provisioning
     finally:
-        forget()
-        making.cancel()
-        await asyncio.gather(making, return_exceptions=True)
+        unsubscribe()
+        provisioning.cancel()
+        await asyncio.gather(provisioning, return_exceptions=True)
 
 
 def _embedded_settings() -> dict[str, object]:

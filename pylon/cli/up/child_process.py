@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylon.common.backoff import Backoff
 from pylon.common.processes import die_with_parent, terminate_process
+from pylon_client.exponential_backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.cli.up.up_options import UpOptions
-from pylon.common.backoff import Backoff
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
+from pylon_client.exponential_backoff import Backoff
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
 logger = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""`pylon watch` and `pylon jobs`: show events and jobs in the terminal."""
+"""`pylon watch`: show events and jobs in the terminal as they change."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
-from pylon.cli.watch.screen import Column, Screen
+from pylon.cli.screen import Column, Screen
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.events.event_log import EventLog
 from pylon.events.published_subnets import published_subnets

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
 
-from pylon.cli.watch.screen import Column, Screen
+from pylon.cli.jobs.job_row import JOB_COLUMNS, job_row
+from pylon.cli.screen import Screen
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.events.job_event_listener import subscribe_identity_jobs
 from pylon.jetstream.ordered_bucket import OrderedBucket
@@ -20,17 +20,6 @@ from pylon_client.contract.writes import ListJobs
 from pylon_client.nats.nats_connection import NatsConnection, connect
 
 JOBS_SHOWN: Final = 30
-
-JOB_COLUMNS: Final = (
-    Column("job", 0),
-    Column("identity", 2),
-    Column("kind", 4),
-    Column("state", 1),
-    Column("since (UTC)", 5),
-    Column("tries", 7),
-    Column("waits for", 6),
-    Column("why", 3, wraps=True),
-)
 
 
 class _JobTable:
@@ -97,17 +86,3 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
     return [
         stored.job for identity in identities for stored in (await store.page(identity, query)).jobs
     ]
-
-
-def job_row(job: Job) -> tuple[str, ...]:
-    """Return the cells of a job's row."""
-    since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
-    waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
-    # In records of earlier versions, a job that succeeded may have the error of an earlier attempt.
-    error = None if job.has_succeeded else job.last_error
-    error_text = "" if error is None else f"{error.code}: {error.detail}"
-    kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"
-    return (
-        *(job.job_id, f"{job.identity} on {job.netuid}", kind, str(job.state)),
-        *(since, str(job.attempts), waits_for, error_text),
-    )

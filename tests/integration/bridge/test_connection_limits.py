@@ -9,8 +9,12 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from bridge.limited_http_protocol import (
+    HEADER_TIMEOUT_S,
+    LimitedHttpProtocol,
+    limited_http_protocol,
+)
 from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
-from bridge.security import HEADER_TIMEOUT_S, LimitedHttpProtocol, limited_http_protocol
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 SHORT_S = 0.2

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.security import MAX_HEADER_BYTES
+from bridge.header_limit import MAX_HEADER_BYTES
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.tcp_proxy import TcpProxy

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream import write_retry
+from pylon.jetstream import request_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -81,7 +81,7 @@ async def test_a_missing_stream_is_not_an_empty_bucket(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
         with pytest.raises(FailureError) as caught:
             await asking

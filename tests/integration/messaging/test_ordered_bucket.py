@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream import ordered_bucket, write_retry
+from pylon.jetstream import ordered_bucket, request_retry
 from pylon.jetstream.bucket import ABSENT
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision_streams
@@ -123,7 +123,7 @@ async def test_a_missing_stream_is_not_an_empty_page(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
         bucket.oldest_first("a", after=ABSENT, count=1),

@@ -26,7 +26,7 @@ CALL: Final = "pylon/rpc/calls.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
-HTTP_SECURITY: Final = "bridge/security.py"
+HTTP_PROTOCOL: Final = "bridge/limited_http_protocol.py"
 LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
@@ -276,7 +276,7 @@ MUTANTS: Final = (
         "time-for-a-head",
         (
             Edit(
-                HTTP_SECURITY,
+                HTTP_PROTOCOL,
                 "self._header_timer = self.loop.call_later("
                 "self.header_timeout_s, self._on_header_timeout)",
                 "pass",

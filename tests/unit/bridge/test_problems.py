@@ -15,6 +15,7 @@ from tests.support.nats.scripted_nats import (
 )
 
 LATEST = "/api/v1/block/latest"
+JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"
 
 
 async def test_a_newer_workers_failure_goes_on_as_it_is(
@@ -98,3 +99,25 @@ async def test_a_wrong_method_names_the_allowed_methods(
         "retryable": False,
     }
     assert not nats.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (LATEST, "GET, HEAD"),
+        (JOB, "DELETE, GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
+        (f"{JOB}/stream", "GET, HEAD"),
+        ("/schema", "GET, HEAD"),
+        ("/schema/openapi.json", "GET, HEAD"),
+        ("/schema/swagger", "GET, HEAD"),
+        ("/schema/assets/swagger-ui.css", "GET, HEAD"),
+        ("/api/v1/identity/sn1/subnet/1/weights", "PUT"),
+    ],
+)
+async def test_a_wrong_method_names_all_methods_of_the_path(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    response = await client.patch(path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == allowed

@@ -78,7 +78,7 @@ def test_importing_the_client_does_not_import_the_service() -> None:
     script = """
 import sys, pylon_client.v1, pylon_client.testing
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
-import pylon_client.http.http_transport, pylon_client.nats_transport
+import pylon_client.transports.http_transport, pylon_client.transports.nats_transport
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
     at_first, at_most = python("-c", script).splitlines()

@@ -258,7 +258,7 @@ async def test_a_block_above_the_head_after_a_reorg_is_not_awaited() -> None:
         stream,
         [ONE],
         chain_timeout_s=30,
-        head=lambda: BlockNumber(chain.head),
+        is_reorged_out=lambda number: number > chain.head,
         on_skipped=skipped.append,
     )
     assert not await publisher.publish(BlockNumber(9), with_neurons=True)

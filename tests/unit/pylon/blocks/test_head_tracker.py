@@ -51,6 +51,18 @@ async def test_a_false_head_is_never_accepted(false: int, caplog: pytest.LogCapt
     assert len(logged) <= 1, "a head that is announced repeatedly is logged once"
 
 
+async def test_blocks_above_a_lower_head_are_reorged_out() -> None:
+    chain, seen = LyingChain(10), list[int]()
+    assert not HeadTracker(chain, silence_s=60).is_reorged_out(BlockNumber(10))
+    async with followed(chain, seen) as heads:
+        assert not heads.is_reorged_out(BlockNumber(10))
+        chain.head = 8
+        chain.announcements.put_nowait(8)
+        await eventually(lambda: heads.newest == 8)
+        assert heads.is_reorged_out(BlockNumber(9))
+        assert not heads.is_reorged_out(BlockNumber(8))
+
+
 async def test_a_lower_head_is_accepted_after_verification() -> None:
     chain, seen = LyingChain(5_000), list[int]()
     async with followed(chain, seen) as heads:

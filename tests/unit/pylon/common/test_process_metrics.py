@@ -1,9 +1,6 @@
-"""Metrics that every process exposes, and access to them."""
+"""Metrics that every process exposes."""
 
-import pytest
-from pydantic import SecretStr
-
-from pylon.common.process_metrics import ProcessMetrics, metrics_access_error
+from pylon.common.process_metrics import ProcessMetrics
 from pylon_client.nats.nats_connection import ConnectionCounts
 
 
@@ -34,19 +31,3 @@ def test_common_metrics_have_the_label_component() -> None:
     text = ProcessMetrics("bridge", role="x").text().decode()
     assert 'pylon_build_info{component="bridge",role="x"' in text
     assert 'process_resident_memory_bytes{component="bridge"}' in text
-
-
-@pytest.mark.parametrize(
-    ("authorization", "token", "error"),
-    [
-        ("Bearer secret", "", "Metrics endpoint is not configured"),
-        (None, "secret", "Authorization header is required"),
-        ("Basic secret", "secret", "Invalid Authorization header format. Expected: Bearer <token>"),
-        ("Bearer other", "secret", "Invalid authorization token"),
-        ("Bearer secret", "secret", None),
-    ],
-)
-def test_access_requires_the_token(
-    authorization: str | None, token: str, error: str | None
-) -> None:
-    assert metrics_access_error(authorization, SecretStr(token)) == error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import nats.errors
 import pytest
 
-from pylon.jetstream import write_retry
+from pylon.jetstream import request_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ScriptedStream:
 
 
 def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(request_retry, "RETRY_DELAY_S", 0.0)
     return Bucket(cast("NatsConnection", SimpleNamespace(is_connected=True, nats=stream)), "bucket")
 
 

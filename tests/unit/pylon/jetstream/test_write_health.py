@@ -7,8 +7,8 @@ import nats.errors
 import nats.js.errors
 import pytest
 
+from pylon.jetstream.request_retry import retry_while_unavailable
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
-from pylon.jetstream.write_retry import retry_while_unavailable
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, LEADERSHIP
@@ -158,7 +158,7 @@ def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
 async def test_the_end_of_all_retries_names_the_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    monkeypatch.setattr("pylon.jetstream.write_retry.RETRY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("pylon.jetstream.request_retry.RETRY_TIMEOUT_S", 0.3)
 
     async def ask() -> None:
         raise error

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from pylon_client.contract.operations import LATEST_NEURONS, Scope
-from pylon_client.http.http_transport import HttpTransport
 from pylon_client.retry import is_worth_retrying
 from pylon_client.transport import OperationCall
+from pylon_client.transports.http_transport import HttpTransport
 from pylon_client.v1 import (
     AsyncConfig,
     BasePylonException,

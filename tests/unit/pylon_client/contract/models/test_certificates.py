@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon_client.nats_transport import _Credential
+from pylon_client.transports.nats_transport import _Credential
 from pylon_client.v1 import (
     CertificateAlgorithm,
     NeuronCertificateKeypair,

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from pylon.cli.watch.job_view import JOB_COLUMNS, job_row
-from pylon.cli.watch.screen import build_table
+from pylon.cli.jobs.job_row import JOB_COLUMNS, job_row
+from pylon.cli.screen import build_table
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -10,10 +10,10 @@ import pytest
 
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
-from pylon_client.http import http_transport
-from pylon_client.http.http_transport import HttpTransport
 from pylon_client.testing import sample_block_info, sample_neurons
 from pylon_client.transport import OperationCall
+from pylon_client.transports import http_transport
+from pylon_client.transports.http_transport import HttpTransport
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,

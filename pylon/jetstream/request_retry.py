@@ -1,4 +1,9 @@
-"""Retry JetStream requests during elections and outages, and while a message is in flight."""
+"""Retry JetStream requests: in elections and outages, and after conflicts with unstored messages.
+
+A compare-and-set of a replicated stream fails with error 10164 until a message in flight is stored;
+its outcome is unknown until then. A real conflict is a `ConflictError` of the bucket, which the
+caller handles.
+"""
 
 import asyncio
 import random

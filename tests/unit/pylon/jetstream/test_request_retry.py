@@ -11,10 +11,10 @@ import pytest
 
 from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import neurons_event
-from pylon.jetstream import write_retry
+from pylon.jetstream import request_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.request_retry import retry_while_unavailable
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jetstream.write_retry import retry_while_unavailable
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
@@ -56,9 +56,9 @@ class Put:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr(write_retry, "IN_FLIGHT_DELAY_MAX_S", 0.0)
-    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", HANGS_AFTER_S)
+    monkeypatch.setattr(request_retry, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(request_retry, "IN_FLIGHT_DELAY_MAX_S", 0.0)
+    monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", HANGS_AFTER_S)
 
 
 def connection_to(stream: ScriptedJetStream) -> "NatsConnection":

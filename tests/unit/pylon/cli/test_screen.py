@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from pylon.cli.watch.job_view import JOB_COLUMNS, job_row
-from pylon.cli.watch.screen import Column, build_table
+from pylon.cli.jobs.job_row import JOB_COLUMNS, job_row
+from pylon.cli.screen import Column, build_table
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid

@@ -1,22 +1,15 @@
-"""Security headers of responses, and limits of single connections."""
+"""uvicorn's HTTP protocol with limits on every connection."""
 
 import asyncio
 from typing import Any, ClassVar, Final
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bridge.header_limit import MAX_HEADER_BYTES
 from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
-from bridge.problems import RETRY_AFTER_S, problem_response
-from bridge.root_path import route_path
-from bridge.routes.api_documents import SCHEMA_PATH
-from pylon_client.contract.failures import ErrorCode, FailureError
+from bridge.problems import RETRY_AFTER_S
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
-MAX_HEADER_BYTES: Final = 32 * 1024
-"""Maximum size of path, query and headers together, in bytes; tokens need a few hundred."""
-HEADER_TOO_LARGE_STATUS: Final = 431
 HEADER_TIMEOUT_S: Final = 30.0
 """Timeout for the headers of a request, in seconds.
 
@@ -26,64 +19,6 @@ WRITE_TIMEOUT_S: Final = 90.0
 """Seconds without progress after which a client that does not read its response is disconnected."""
 
 _STATUS_LINES: Final = {408: "Request Timeout", 503: "Service Unavailable"}
-
-_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-_SWAGGER_POLICY: Final = (
-    # The page contains inline scripts and styles.
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'none'"
-)
-_SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""`Strict-Transport-Security` is left to the proxy that terminates TLS: it affects a whole host."""
-
-
-class SecurityHeaders:
-    """Middleware that adds security headers for browsers to every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; ASGI's entry point."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        policy = _SWAGGER_POLICY if route_path(scope).startswith(f"{SCHEMA_PATH}/") else _API_POLICY
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY_HEADERS)
-                headers["Content-Security-Policy"] = policy
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
-
-
-class MaxHeaderSize:
-    """Middleware that rejects requests whose headers are larger than `MAX_HEADER_BYTES`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; ASGI's entry point."""
-        if scope["type"] == "http" and _header_bytes(scope) > MAX_HEADER_BYTES:
-            detail = f"The path and the headers have at most {MAX_HEADER_BYTES} bytes."
-            failure = FailureError(ErrorCode.INVALID, detail).failure
-            await problem_response(failure, HEADER_TOO_LARGE_STATUS)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def _header_bytes(scope: Scope) -> int:
-    fields = sum(len(name) + len(value) for name, value in scope["headers"])
-    return len(scope.get("raw_path") or b"") + len(scope["query_string"]) + fields
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):

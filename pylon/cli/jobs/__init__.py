@@ -1,0 +1,1 @@
+"""`pylon jobs`: list, show and cancel jobs."""

@@ -11,26 +11,15 @@ import bridge.job_streams
 from bridge.job_streams import JobStream, JobStreams
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.jobs import JobState
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.sample_jobs import sample_job
 
 ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobState.CONFIRMED
 
 
 def job(state: JobState, at_ms: int, **fields: Any) -> bytes:
-    return wire.encode(
-        Job(
-            job_id=JobId("a" * 26),
-            identity=IdentityName("sn1"),
-            netuid=NetUid(1),
-            kind=JobKind.WEIGHTS,
-            state=state,
-            created_at_ms=1,
-            updated_at_ms=at_ms,
-            **fields,
-        )
-    )
+    return wire.encode(sample_job(state=state, updated_at_ms=at_ms, **fields))
 
 
 class Reads:

@@ -5,24 +5,17 @@ import pytest
 
 from pylon.events.job_event_listener import subscribe_identity_jobs, subscribe_jobs
 from pylon.events.job_event_publisher import JobEventPublisher
-from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import IdentityName, JobId
 from tests.support.nats.fake_connection import FakeConnection, as_connection
+from tests.support.product.sample_jobs import sample_job
 
 SN1, SN2 = IdentityName("sn1"), IdentityName("sn2")
 FIRST, SECOND = JobId("a" * 26), JobId("b" * 26)
 
 
 def job(job_id: JobId, identity: IdentityName = SN1) -> Job:
-    return Job(
-        job_id=job_id,
-        identity=identity,
-        netuid=NetUid(1),
-        kind=JobKind.WEIGHTS,
-        state=JobState.ACCEPTED,
-        created_at_ms=1,
-        updated_at_ms=1,
-    )
+    return sample_job(job_id[0], identity=identity)
 
 
 @pytest.fixture

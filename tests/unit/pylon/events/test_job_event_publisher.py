@@ -4,19 +4,11 @@ import nats.errors
 import pytest
 
 from pylon.events.job_event_publisher import JobEventPublisher
-from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.jobs import Job
 from tests.support.nats.fake_connection import FakeConnection, as_connection
+from tests.support.product.sample_jobs import sample_job
 
-JOB = Job(
-    job_id=JobId("a" * 26),
-    identity=IdentityName("sn1"),
-    netuid=NetUid(1),
-    kind=JobKind.WEIGHTS,
-    state=JobState.ACCEPTED,
-    created_at_ms=1,
-    updated_at_ms=1,
-)
+JOB = sample_job()
 
 
 async def test_a_job_is_published_on_the_subject_of_its_identity() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -16,10 +16,12 @@ from pylon.worker.identities import OpenedHotkeys
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
 from pylon.worker.signing import JOBS_PART, SigningParts, job_options
-from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from tests.support.nats.fake_connection import FakeConnection, as_connection
 from tests.support.product.job_deployment import signing_settings
+from tests.support.product.sample_jobs import sample_job
+
+if TYPE_CHECKING:
+    from pylon_client.contract.jobs import Job
 
 
 @pytest.fixture
@@ -67,15 +69,7 @@ async def test_every_change_of_a_job_is_measured_and_published(settings: WorkerS
         WriteHealth(),
     )
     assert set(parts.parts) == {JOBS_PART, "count of jobs", "signers"}
-    job = Job(
-        job_id=JobId("a" * 26),
-        identity=IdentityName("sn1"),
-        netuid=NetUid(1),
-        kind=JobKind.WEIGHTS,
-        state=JobState.ACCEPTED,
-        created_at_ms=1,
-        updated_at_ms=1,
-    )
+    job = sample_job()
     await parts.job_service.store._on_change(job)
     assert measured == [job]
     assert [subject for subject, _ in connection.published] == [

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from pylon_client import nats_transport
 from pylon_client.config import AsyncConfig, PylonTimeout
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -28,6 +27,7 @@ from pylon_client.errors import (
 from pylon_client.nats.connection_options import ConnectionOptions
 from pylon_client.nats.nats_reply import Reply
 from pylon_client.transport import OperationCall, StreamSpec
+from pylon_client.transports import nats_transport
 from tests.support.chain.fake_chain import hash_of
 from tests.support.nats.fake_connection import FakeConnection
 from tests.support.product.eventually import HANGS_AFTER_S

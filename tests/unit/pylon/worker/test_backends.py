@@ -17,6 +17,7 @@ from pylon.worker.backends import (
 )
 from pylon.worker.binding.chain_binder import ChainBinder
 from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.connection_options import ConnectionOptions
@@ -33,7 +34,7 @@ UNAVAILABLE = FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no server.")
 def reader(monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     """The settings of a reader that connects as the NATS user `reader`."""
     monkeypatch.setenv("PYLON_NATS_READER_PASSWORD", secret_of("reader"))
-    return WorkerSettings(worker_role="reader")
+    return WorkerSettings(worker_role=WorkerRole.READER)
 
 
 class Servers:

@@ -12,7 +12,7 @@ from pylon.worker.backends import create_guard
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.publishing import PublishingParts
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.chain.fake_chain import FakeChain, block_of
 from tests.support.nats.fake_connection import FakeConnection, as_connection
@@ -41,7 +41,7 @@ def metrics() -> WorkerMetrics:
 
 @pytest.fixture
 def parts(head: Head, metrics: WorkerMetrics) -> Any:
-    settings = WorkerSettings(tracked_netuids=[3])
+    settings = WorkerSettings(tracked_netuids=[NetUid(3)])
     return PublishingParts(
         settings,
         FakeChain(),

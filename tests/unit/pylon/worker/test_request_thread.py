@@ -7,6 +7,7 @@ import pytest
 
 from pylon.rpc.request_server import ALL_REQUESTS
 from pylon.worker import request_thread
+from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.operations import JOB_OPERATIONS, NATS_OPERATIONS, Scope
 from pylon_client.contract.subjects import ALL_OPEN, ALL_REPLAYS
@@ -17,7 +18,7 @@ PREFIX = "pylon.v1.identity.*."
 
 def subjects_of(role: str) -> tuple[str, ...]:
     served: Any = vars(request_thread)["_request_subjects"]
-    return served(WorkerSettings(worker_role=role))
+    return served(WorkerSettings(worker_role=WorkerRole(role)))
 
 
 def operations_in(subjects: tuple[str, ...]) -> set[str]:

@@ -13,10 +13,11 @@ from pylon.chain.chain_identity import ChainIdentity
 from pylon.events.event_types import block_event
 from pylon.worker import snapshot_updater
 from pylon.worker.binding.chain_binder import ForeignStateError
+from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 from pylon.worker.snapshot_updater import SnapshotUpdater
 from pylon_client.contract.models import BlockInfo
-from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.chain.fake_chain import hash_of
 from tests.support.nats.fake_connection import FakeConnection, as_connection
@@ -89,13 +90,13 @@ class Updated:
 
 @pytest.fixture
 def worker() -> Updated:
-    return Updated(WorkerSettings(tracked_netuids=[3, 1]))
+    return Updated(WorkerSettings(tracked_netuids=[NetUid(3), NetUid(1)]))
 
 
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Updated:
     monkeypatch.setenv("PYLON_NATS_READER_PASSWORD", secret_of("reader"))
-    return Updated(WorkerSettings(worker_role="reader"))
+    return Updated(WorkerSettings(worker_role=WorkerRole.READER))
 
 
 async def test_blocks_and_tracked_subnets_are_stored(

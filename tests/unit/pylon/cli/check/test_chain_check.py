@@ -10,6 +10,7 @@ from pylon.chain.queries.hyperparameter_queries import Hyperparameters
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.cli.check import chain_check
 from pylon.cli.check.findings import Finding, Level
+from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import SubnetHyperparameters, SubnetNeurons
@@ -108,7 +109,7 @@ async def test_an_unknown_subnet_names_the_variable(settings: WorkerSettings) ->
 async def test_a_hotkey_that_cannot_be_opened_is_a_failure_of_a_signer(
     settings: WorkerSettings,
 ) -> None:
-    signer = settings.model_copy(update={"worker_role": settings.worker_role.__class__("signer")})
+    signer = settings.model_copy(update={"worker_role": WorkerRole.SIGNER})
     found = await check(signer, Chain())
     assert found[0].level is Level.FAILURE
     assert found[0].text.startswith("it cannot write: ")

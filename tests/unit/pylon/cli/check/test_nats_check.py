@@ -11,6 +11,7 @@ from pylon.cli.check.findings import Finding, Level, ok
 from pylon.cli.check.nats_check import check_nats, check_signers
 from pylon.jetstream.provision import ProvisionError, StorageUsage
 from pylon.jetstream.stream_rules import ConfigDifference
+from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS, StreamPlan
@@ -146,7 +147,7 @@ async def test_a_reader_does_not_look_at_streams(
     monkeypatch: pytest.MonkeyPatch, nats: Nats
 ) -> None:
     monkeypatch.setenv("PYLON_NATS_READER_PASSWORD", secret_of("reader"))
-    found = await collect(check_nats(WorkerSettings(worker_role="reader")))
+    found = await collect(check_nats(WorkerSettings(worker_role=WorkerRole.READER)))
     assert list(found) == ["NATS"]
     assert nats.connection.closings == 1
 
@@ -158,11 +159,11 @@ async def test_a_reader_needs_a_signer_of_each_identity(
     monkeypatch.setenv("PYLON_IDENTITIES", '["sn1"]')
     monkeypatch.setenv("PYLON_ID_SN1_NETUID", "1")
     monkeypatch.setenv("PYLON_ID_SN1_TOKEN", secret_of("sn1"))
-    reader = WorkerSettings(worker_role="reader")
+    reader = WorkerSettings(worker_role=WorkerRole.READER)
     found = await collect(check_signers(reader))
     assert found["identity sn1"].level is Level.WARNING
     assert found["identity sn1"].remedy
     assert nats.connection.closings == 1
-    assert not await collect(check_signers(WorkerSettings(worker_role="all")))
+    assert not await collect(check_signers(WorkerSettings(worker_role=WorkerRole.ALL)))
     nats.failure = FailureError(ErrorCode.NATS_UNAVAILABLE, "reported already")
     assert not await collect(check_signers(reader))

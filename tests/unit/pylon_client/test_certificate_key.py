@@ -82,6 +82,15 @@ def test_anything_else_is_rejected(data: bytes) -> None:
         ed25519_key(data)
 
 
+@pytest.mark.parametrize("length", [b"\x82\x00", b"\x83\x00\x00"])
+def test_a_length_has_no_leading_zeros(length: bytes) -> None:
+    fields = b"\x02\x01\x07" + b"\x30\x00" * 3 + _element(0x30, bytes(100))
+    signed = _element(0x30, fields + SPKI)
+    assert ed25519_key(_element(0x30, signed)) == RAW
+    with pytest.raises(ValueError, match="not a certificate"):
+        ed25519_key(b"\x30" + length + bytes([len(signed)]) + signed)
+
+
 def _element(tag: int, content: bytes) -> bytes:
     length = len(content)
     size = bytes([length]) if length < 0x80 else bytes([0x81, length])

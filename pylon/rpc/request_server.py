@@ -23,7 +23,7 @@ from pylon.rpc.calls import (
 )
 from pylon.rpc.discovery import ServiceDiscovery
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.operations import Params
 from pylon_client.contract.subjects import (
@@ -362,7 +362,7 @@ class RequestServer(HandlerTable):
     async def _send_failure(self, message: Msg, failure: Failure) -> None:
         await self._send(
             message,
-            wire.encode(failure.body()),
+            json_codec.encode(failure.body()),
             {
                 wire_headers.ERROR: failure.code,
                 wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),

@@ -40,7 +40,7 @@ from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page
 from pylon.jobs.signer_directory import SignerAnnouncement, SignerDirectory
 from pylon.jobs.stored_job import JobRecord
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.subjects import JobSubject
@@ -576,7 +576,7 @@ def signers_of(*identities: IdentityName) -> SignerDirectory:
 
 @cache
 def _announced() -> bytes:
-    return wire.encode(SignerAnnouncement(hotkey=address(1)))
+    return json_codec.encode(SignerAnnouncement(hotkey=address(1)))
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.subjects import BLOCK_EVENTS, ROOT, WORKER_USER, inbox_prefix
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEASES_BUCKET
 from pylon_client.contract.types import JobKind
@@ -115,7 +115,7 @@ class StreamCorpus:
                     changed["job"] |= {field: random.choice([None, -1, "x", "SUBMITTING", 10**9])}
                 else:
                     changed[name] = random.choice([None, {}, -1, "x", {"weights": None}])
-                return wire.encode(changed)
+                return json_codec.encode(changed)
             case 2:
                 return self._corpus.mutated(RECORD)
             case _:

@@ -13,7 +13,7 @@ import bridge.sse_response
 from bridge.event_buffers import BUFFER_SIZE, EventBuffer, EventBuffers
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
@@ -36,7 +36,7 @@ async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
 
 def event_of(number: int, subject: str = "pylon.v1.event.block") -> FeedEvent:
     block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
-    return FeedEvent(subject, block, wire.encode({"number": number}))
+    return FeedEvent(subject, block, json_codec.encode({"number": number}))
 
 
 def channel_of(*numbers: int) -> EventBuffer:
@@ -117,7 +117,7 @@ async def test_gaps_are_reported_as_missed_events() -> None:
         missed = parsed(await anext(frames_of))
     assert missed["event"] == "missed"
     assert "id" not in missed
-    told = wire.decode(missed["data"].encode())
+    told = json_codec.decode(missed["data"].encode())
     assert (told["after_block_number"], told["before_block_number"]) == (1, 5)
 
 

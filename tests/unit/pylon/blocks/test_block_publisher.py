@@ -10,7 +10,7 @@ from pylon.blocks.block_publisher import BlockPublisher
 from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_reader import ChainReader
 from pylon.events.event_types import block_event, message_id, neurons_event
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -49,13 +49,13 @@ async def test_a_block_and_its_snapshots_are_exactly_what_rest_answers() -> None
         await publisher.publish(BlockNumber(5), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
     info = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
-    neurons = wire.encode(SubnetNeurons(block=block_of(5), neurons={}))
+    neurons = json_codec.encode(SubnetNeurons(block=block_of(5), neurons={}))
     assert stream.events == [block_event(info), neurons_event(ONE, block_of(5), neurons)]
     assert [message_id(event) for event in stream.events] == [
         f"block-{hash_of(5)}",
         f"1-{hash_of(5)}",
     ]
-    assert wire.decode(stream.events[0].body) == {
+    assert json_codec.decode(stream.events[0].body) == {
         "number": 5,
         "hash": hash_of(5),
         "timestamp": 1_700_000_060,
@@ -121,7 +121,7 @@ async def test_the_snapshot_of_a_block_removed_by_a_reorg_is_read_at_its_replace
     ]
     assert event.block == block_of(5, fork=1)
     assert message_id(event) == f"1-{hash_of(5, fork=1)}"
-    assert wire.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
+    assert json_codec.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
 
 
 async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:

@@ -64,7 +64,7 @@ class Attacker:
             "half-sent heads": self.half_sent_heads,
             "listeners": self.listeners,
             "waiting commitments": self.waiting_commitments,
-            "puts of one lane": self.puts_of_one_lane,
+            "puts of one job queue": self.puts_of_one_job_queue,
             "lists of jobs": self.lists_of_jobs,
             "lying heads": self.lying_heads,
             "slow chain": self.slow_chain,
@@ -159,7 +159,7 @@ class Attacker:
                     for _ in range(300):
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 
-    async def puts_of_one_lane(self) -> None:
+    async def puts_of_one_job_queue(self) -> None:
         """Put distinct weights of one identity concurrently, again and again."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(stack, HISTORY)

@@ -97,8 +97,8 @@ async def test_a_failing_subnet_holds_up_neither_the_block_nor_the_others(
         for number in range(5, 10):
             await publisher.publish(BlockNumber(number), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5, 6, 7, 8, 9])
-        lane_two = publisher.subnet_publishers[1]
-        while lane_two.skipped_snapshots < 5:
+        second = publisher.subnet_publishers[1]
+        while second.skipped_snapshots < 5:
             await asyncio.sleep(0.01)
     assert stream.numbers(BLOCKS) == [5, 6, 7, 8, 9]
     assert stream.numbers(snapshots_of(TWO)) == []
@@ -145,12 +145,12 @@ async def test_a_subnet_that_keeps_failing_is_skipped_for_the_next_block() -> No
             raise UNAVAILABLE
         return block, b"{}"
 
-    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish, retry_timeout_s=0.0)
-    task = asyncio.create_task(lane.run())
-    lane.enqueue(block_of(5))
-    lane.enqueue(block_of(6))
+    subnet = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish, retry_timeout_s=0.0)
+    task = asyncio.create_task(subnet.run())
+    subnet.enqueue(block_of(5))
+    subnet.enqueue(block_of(6))
     await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [6])
-    assert lane.skipped_snapshots == 1
+    assert subnet.skipped_snapshots == 1
     task.cancel()
 
 
@@ -160,13 +160,13 @@ async def test_the_queue_holds_no_more_blocks_than_the_stream_stores() -> None:
     async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         return block, b"{}"
 
-    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish)
+    subnet = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish)
     for number in range(100):
-        lane.enqueue(block_of(number))
-    task = asyncio.create_task(lane.run())
+        subnet.enqueue(block_of(number))
+    task = asyncio.create_task(subnet.run())
     await stream.until(lambda: stream.numbers(snapshots_of(ONE))[-1:] == [99])
     assert stream.numbers(snapshots_of(ONE)) == list(range(100 - MAX_QUEUED_BLOCKS, 100))
-    assert lane.skipped_snapshots == 100 - MAX_QUEUED_BLOCKS
+    assert subnet.skipped_snapshots == 100 - MAX_QUEUED_BLOCKS
     task.cancel()
 
 
@@ -235,16 +235,16 @@ async def test_blocks_between_queued_ones_get_no_snapshot_and_are_counted(
     async def unused(*_: object) -> None:
         raise AssertionError
 
-    lane = SubnetPublisher(
+    subnet = SubnetPublisher(
         ONE,
         fetch=unused,  # type: ignore[arg-type]
         publish=unused,
         on_skipped=lambda netuid, blocks: counted.append((netuid, blocks)),
     )
     for number in (5, 6, 40):
-        lane.enqueue(block_of(number))
+        subnet.enqueue(block_of(number))
     assert counted == [(ONE, 33)]
-    assert lane.skipped_snapshots == 33
+    assert subnet.skipped_snapshots == 33
     assert "no snapshots at blocks 7 to 39 (33 skipped so far)" in caplog.text
 
 

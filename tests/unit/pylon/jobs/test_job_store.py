@@ -47,11 +47,11 @@ def test_the_latest_entry_decides_between_jobs_with_one_number() -> None:
         )
         return JobRecord(job=job, number=number, digest="", request={})
 
-    lane = LatestJobEntry(LatestJob(number=2, job_id=JobId("a")), Revision(1))
-    assert not lane.has_newer_than(record("a", 2))
-    assert lane.has_newer_than(record("b", 2))
-    assert lane.has_newer_than(record("b", 1))
-    assert not lane.has_newer_than(record("b", 3))
+    entry = LatestJobEntry(LatestJob(number=2, job_id=JobId("a")), Revision(1))
+    assert not entry.has_newer_than(record("a", 2))
+    assert entry.has_newer_than(record("b", 2))
+    assert entry.has_newer_than(record("b", 1))
+    assert not entry.has_newer_than(record("b", 3))
 
 
 async def test_an_unreadable_latest_entry_is_rebuilt_from_the_jobs() -> None:

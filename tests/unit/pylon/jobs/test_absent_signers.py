@@ -12,8 +12,8 @@ from pylon.jobs.signer_directory import SignerAnnouncement, SignerDirectory
 from pylon_client.contract import json_codec
 from pylon_client.contract.operations import JOB_OPERATIONS
 from pylon_client.contract.types import IdentityName
-from tests.support.product.adversary import address
 from tests.support.product.eventually import eventually
+from tests.support.product.fake_signers import address
 
 ALICE = IdentityName("alice")
 

@@ -7,7 +7,8 @@ from pylon.jobs.job_store import IllegalTransitionError, LatestJob, LatestJobEnt
 from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobId, JobKind, NetUid, Revision
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     KNOWN,

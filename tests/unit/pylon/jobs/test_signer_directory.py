@@ -11,7 +11,7 @@ from pylon.jobs.signer_directory import (
 from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName
-from tests.support.product.adversary import address
+from tests.support.product.fake_signers import address
 from tests.support.wire.wire_corpus import Corpus
 
 ALICE, BOB = IdentityName("alice"), IdentityName("bob")

@@ -9,9 +9,9 @@ from typing import Final
 import zstandard
 from cachetools import LRUCache
 
-COMPRESS_MIN_BYTES: Final = 1024
+MIN_COMPRESS_BYTES: Final = 1024
 """Minimum size of a compressed body, in bytes; smaller bodies fit into one or two packets."""
-CACHE_MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_CACHE_BYTES: Final = 32 * 1024 * 1024
 ZSTD_LEVEL: Final = 3
 GZIP_LEVEL: Final = 6
 
@@ -57,7 +57,7 @@ class CompressionCache:
         compression_count: number of compressed bodies since the start of the process.
     """
 
-    def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self.compression_count = 0
         self._cache = LRUCache[tuple[Hashable, ContentCoding], bytes](max_bytes, getsizeof=len)
 

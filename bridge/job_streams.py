@@ -18,7 +18,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 
 JOB_EVENT: Final = "job"
-BUFFERED_UPDATES_MAX: Final = 64
+MAX_BUFFERED_UPDATES: Final = 64
 """Maximum number of updates buffered for a listener; it exceeds the updates that a job has."""
 
 
@@ -31,7 +31,7 @@ class JobStream:
 
     def __init__(self, read_job: Callable[[], Awaitable[bytes]]) -> None:
         self._read_job = read_job
-        self._updates: deque[bytes] = deque(maxlen=BUFFERED_UPDATES_MAX)
+        self._updates: deque[bytes] = deque(maxlen=MAX_BUFFERED_UPDATES)
         self._wakeup = asyncio.Event()
         self._last: Job | None = None
         self._is_closing = False

@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bridge.header_limit import MAX_HEADER_BYTES
 from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
 from bridge.problems import RETRY_AFTER_S
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 
 HEADER_TIMEOUT_S: Final = 30.0
 """Timeout for the headers of a request, in seconds.
@@ -92,7 +92,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._made_progress = True
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
-            if self._discarded_bytes > REQUEST_MAX_BYTES:
+            if self._discarded_bytes > MAX_REQUEST_BYTES:
                 self.transport.close()
         super().on_body(body)
 

@@ -11,15 +11,15 @@ from starlette.requests import ClientDisconnect
 
 from bridge.api_examples import BODY_EXAMPLES
 from bridge.problems import invalid_docs, invalid_item, invalid_request
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, duplicate_key_item
 from pylon_client.contract.operations import Params
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 
 BODY_TIMEOUT_S: Final = 30.0
-REPEATED_KEYS_MAX: Final = 20
+MAX_REPEATED_KEYS: Final = 20
 """Maximum number of repeated keys in an error."""
-CODING_MAX_CHARS: Final = 40
+MAX_CODING_CHARS: Final = 40
 """Maximum length of an unknown content coding in an error, in characters."""
 _IDENTITY_CODINGS: Final = frozenset({"", "identity"})
 MALFORMED_JSON_PREFIX: Final = "JSON is malformed: "
@@ -62,7 +62,7 @@ def body_schema(
 
 
 _BODY_TIMEOUT_DETAIL: Final = f"The body did not arrive within {BODY_TIMEOUT_S:g} s."
-_BODY_TOO_LARGE_DETAIL: Final = f"A body has at most {REQUEST_MAX_BYTES} bytes."
+_BODY_TOO_LARGE_DETAIL: Final = f"A body has at most {MAX_REQUEST_BYTES} bytes."
 BODY_ERROR_RESPONSES: Final[Mapping[int | str, dict[str, Any]]] = {
     **invalid_docs(408, "The body does not arrive in time", _BODY_TIMEOUT_DETAIL),
     **invalid_docs(413, "The body is too large", _BODY_TOO_LARGE_DETAIL),
@@ -83,20 +83,20 @@ async def read_params(
 
     Raises:
         FailureError: INVALID if the body is not JSON or does not match `params`.
-        HTTPException: the body is compressed, larger than `REQUEST_MAX_BYTES`, or does not arrive
+        HTTPException: the body is compressed, larger than `MAX_REQUEST_BYTES`, or does not arrive
             in time.
     """
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in _IDENTITY_CODINGS:
         raise HTTPException(
             415,
-            _compressed_body_detail(coding[:CODING_MAX_CHARS]),
+            _compressed_body_detail(coding[:MAX_CODING_CHARS]),
             {"Accept-Encoding": "identity"},
         )
     body = await _read_body(request)
     try:
-        given: Any = wire.decode(body) if body.strip() else {}
-        repeated = wire.duplicate_keys(body)[:REPEATED_KEYS_MAX] if body.strip() else []
+        given: Any = json_codec.decode(body) if body.strip() else {}
+        repeated = json_codec.duplicate_keys(body)[:MAX_REPEATED_KEYS] if body.strip() else []
     except (ValueError, RecursionError) as error:
         # The codec's message has this prefix, except for bodies that are nested too deeply.
         why = str(error).removeprefix(MALFORMED_JSON_PREFIX)
@@ -109,7 +109,7 @@ async def read_params(
         ]
         if twice:
             raise invalid_request(request, twice)
-        body = wire.encode({**path_values, **given})
+        body = json_codec.encode({**path_values, **given})
     if repeated:
         raise invalid_request(request, [duplicate_key_item(key) for key in repeated])
     try:
@@ -126,7 +126,7 @@ async def _read_body(request: Request) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > REQUEST_MAX_BYTES:
+                if len(body) > MAX_REQUEST_BYTES:
                     raise HTTPException(413, _BODY_TOO_LARGE_DETAIL)
     except TimeoutError:
         raise HTTPException(408, _BODY_TIMEOUT_DETAIL) from None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 
-from bridge.compression import COMPRESS_MIN_BYTES, CompressionCache, ContentCoding, preferred_coding
+from bridge.compression import MIN_COMPRESS_BYTES, CompressionCache, ContentCoding, preferred_coding
 from pylon_client.contract import headers
 from pylon_client.nats.nats_reply import Reply
 
@@ -75,7 +75,7 @@ class ResponseBuilder:
             "Vary": "Accept-Encoding",
         }
         coding = None
-        if len(reply.body) >= COMPRESS_MIN_BYTES:
+        if len(reply.body) >= MIN_COMPRESS_BYTES:
             coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
         response_headers["ETag"] = _etag(block_hash, coding)
         if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), block_hash):

@@ -26,7 +26,7 @@ SESSION_LIFETIME_S: Final = 30 * 24 * 3600
 The oldest clients log in once and never again, so this limits how long they can run.
 """
 
-ENDED_SESSIONS_MAX: Final = 100_000
+MAX_ENDED_SESSIONS: Final = 100_000
 """Maximum number of ended sessions in memory; the oldest are dropped first."""
 
 _KEY_CONTEXT: Final = b"pylon session 1"
@@ -99,7 +99,7 @@ class Sessions:
             return
         body, _, _ = cookie.encode("latin-1").rpartition(b".")
         self._ended[sha256(body).digest()] = None
-        if len(self._ended) > ENDED_SESSIONS_MAX:
+        if len(self._ended) > MAX_ENDED_SESSIONS:
             del self._ended[next(iter(self._ended))]
 
     def _signature(self, name: IdentityName, body: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 REMIND_EVERY_S: Final = 300.0
 """Seconds after which the same line is logged again."""
-CAUSES_MAX: Final = 1000
+MAX_CAUSES: Final = 1000
 """Maximum number of causes that are remembered; the oldest is logged again."""
 
 
@@ -16,7 +16,7 @@ class LogLimit:
 
     Args:
         remind_every_s: seconds between two lines of the same cause.
-        causes_max: maximum number of causes that are remembered.
+        max_causes: maximum number of causes that are remembered.
         clock: monotonic time in seconds.
     """
 
@@ -24,11 +24,11 @@ class LogLimit:
         self,
         *,
         remind_every_s: float = REMIND_EVERY_S,
-        causes_max: int = CAUSES_MAX,
+        max_causes: int = MAX_CAUSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._remind_every_s = remind_every_s
-        self._causes_max = causes_max
+        self._max_causes = max_causes
         self._clock = clock
         self._logged_at_s: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -44,7 +44,7 @@ class LogLimit:
             return False
         self._logged_at_s[cause] = now_s
         self._logged_at_s.move_to_end(cause)
-        if len(self._logged_at_s) > self._causes_max:
+        if len(self._logged_at_s) > self._max_causes:
             self._logged_at_s.popitem(last=False)
         return True
 

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-_CAUSES_MAX = 20
+_MAX_CAUSES = 20
 
 
 def network_error_reason(error: BaseException) -> str | None:
@@ -26,7 +26,7 @@ def network_error_reason(error: BaseException) -> str | None:
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     waiting = [error]
-    for _ in range(_CAUSES_MAX):
+    for _ in range(_MAX_CAUSES):
         if not waiting:
             return
         found = waiting.pop(0)

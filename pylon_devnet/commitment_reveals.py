@@ -62,22 +62,22 @@ class TimelockedCommitments:
             revealed: the text, without the length prefix that is part of the plaintext.
 
         Raises:
-            ValueError: no sealed commitment is stored, or it is not as long as this text with its
-                length prefix.
+            ValueError: no timelocked commitment is stored, or it is not as long as this text with
+                its length prefix.
         """
         raw = state.get_raw(_PALLET, "CommitmentOf", netuid, hotkey)
         fields = [] if raw is None else read_fields(raw[_HEAD_BYTES:])
-        sealed = [one for one in fields if one.kind == TIMELOCK_ENCRYPTED]
-        if not sealed:
-            raise ValueError(f"{hotkey} has no sealed commitment on subnet {netuid}")
+        timelocked = [one for one in fields if one.kind == TIMELOCK_ENCRYPTED]
+        if not timelocked:
+            raise ValueError(f"{hotkey} has no timelocked commitment on subnet {netuid}")
         plaintext = encode_str(revealed)
         expected = ciphertext_size(plaintext)
-        for one in sealed:
+        for one in timelocked:
             size = len(self._ciphertext(one))
             if is_ciphertext(self._ciphertext(one)) and size != expected:
                 raise ValueError(
-                    f"the sealed data is {size} bytes long, but this text with its length prefix "
-                    f"is {expected} when sealed"
+                    f"the timelocked data is {size} bytes long, but this text with its length "
+                    f"prefix is {expected} when timelocked"
                 )
         self._plaintexts[netuid, hotkey] = plaintext
 
@@ -102,7 +102,7 @@ class TimelockedCommitments:
     def _reveal(
         self, draft: Draft, netuid: int, who: str, raw: bytes, events: list[PalletEvent]
     ) -> bool:
-        """Reveal one commitment; return whether part of it is still sealed."""
+        """Reveal one commitment; return whether part of it is still timelocked."""
         fields = read_fields(raw[_HEAD_BYTES:])
         remaining: list[DataField] = []
         revealed: list[bytes] = []

@@ -13,7 +13,7 @@ from pylon_devnet.devnet_options import MIN_BLOCK_TIME_S, DevnetOptions
 from pylon_devnet.node import Devnet
 from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 
-PORT_MAX = 65_535
+MAX_PORT = 65_535
 _STATE_FOLDER_ERRORS = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 DEVNET_EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. The keys of the devnet are "
@@ -24,7 +24,7 @@ DEVNET_EPILOG = (
 def devnet(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=PORT_MAX, help="WebSocket port; 0 takes any free one.")
+        int, typer.Option(min=0, max=MAX_PORT, help="WebSocket port; 0 takes any free one.")
     ] = 9944,
     block_time: Annotated[
         float,
@@ -42,7 +42,7 @@ def devnet(
         int | None,
         typer.Option(
             min=0,
-            max=PORT_MAX,
+            max=MAX_PORT,
             help="Port of the HTTP control API on loopback; 0 takes any free one.",
         ),
     ] = None,

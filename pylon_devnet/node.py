@@ -11,7 +11,7 @@ from pylon_devnet.controls import Controls
 from pylon_devnet.devnet_options import DevnetOptions
 
 _MAX_BLOCKS_BEHIND = 5
-ADVANCE_MAX_BLOCKS = 10_000
+MAX_ADVANCE_BLOCKS = 10_000
 """Maximum number of blocks that one request of the control API makes."""
 ADVANCE_TIMEOUT_S = 50.0
 """Timeout of a request of the control API that makes blocks, in seconds."""
@@ -187,9 +187,9 @@ class Devnet(Controls):
             ValueError: `blocks` is out of range, or the time limit was exceeded; the text states
                 how many blocks were made.
         """
-        if type(blocks) is not int or not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
+        if type(blocks) is not int or not 1 <= blocks <= MAX_ADVANCE_BLOCKS:
             raise ValueError(
-                f"blocks is {blocks!r}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
+                f"blocks is {blocks!r}; a request makes 1 to {MAX_ADVANCE_BLOCKS} blocks"
             )
         now_s = asyncio.get_running_loop().time
         end_s = now_s() + ADVANCE_TIMEOUT_S

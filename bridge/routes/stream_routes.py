@@ -15,14 +15,14 @@ from bridge.routes.canonical_path import require_canonical_path
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
 from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
 from pylon.common.admission import Admission
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.operations import API_PREFIX, NoParams
 from pylon_client.contract.reads import RECENT_NEURONS
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import (
-    BLOCK_NUMBER_MAX,
+    MAX_BLOCK_NUMBER,
     BlockNumber,
     BlockNumberField,
     NetUid,
@@ -52,7 +52,7 @@ _DESCRIPTION: Final = (
 LastEventId = Annotated[
     BlockNumberField | None,
     # A header may be absent, but it cannot be null.
-    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": BLOCK_NUMBER_MAX}),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_BLOCK_NUMBER}),
     Header(
         alias="Last-Event-ID",
         description="Id of the last received event; the stream resumes after it.",
@@ -147,7 +147,7 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
     try:
         await nats.request(
             str(OpenSubject(netuid, RECENT_NEURONS.name)),
-            wire.encode(NoParams()),
+            json_codec.encode(NoParams()),
             headers={headers.REQUEST_ID: request_id(request)},
             timeout_s=TRACKED_CHECK_TIMEOUT_S,
         )

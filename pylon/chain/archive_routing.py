@@ -35,7 +35,7 @@ class NodeRouter(Generic[NodeT]):
     Before its first use, the genesis hash of the archive node is compared with the main node's.
 
     Args:
-        lite: the main node, for recent blocks.
+        main: the main node, for recent blocks.
         archive: a node that keeps all states, or None.
         cutoff_blocks: age in blocks above which reads go straight to the archive node.
         read_genesis_hash: reads the genesis hash of a node within a timeout in seconds.
@@ -48,7 +48,7 @@ class NodeRouter(Generic[NodeT]):
 
     def __init__(
         self,
-        lite: NodeT,
+        main: NodeT,
         archive: NodeT | None,
         cutoff_blocks: int,
         read_genesis_hash: Callable[[NodeT, float], Awaitable[str]],
@@ -58,7 +58,7 @@ class NodeRouter(Generic[NodeT]):
         self.newest_block: BlockNumber | None = None
         self._read_genesis_hash = read_genesis_hash
         self._archive_verified = False
-        self._lite = lite
+        self._main = main
         self._archive = archive
         self._cutoff_blocks = cutoff_blocks
         self._on_fallback = on_fallback
@@ -66,7 +66,7 @@ class NodeRouter(Generic[NodeT]):
     @property
     def nodes(self) -> list[NodeT]:
         """Return the main node and, if there is one, the archive node."""
-        return [self._lite] if self._archive is None else [self._lite, self._archive]
+        return [self._main] if self._archive is None else [self._main, self._archive]
 
     def observe_block(self, number: BlockNumber) -> None:
         """Set the number from which ages are counted; it may be lower than before."""
@@ -100,7 +100,7 @@ class NodeRouter(Generic[NodeT]):
         if self._archive is None or not self._is_old(number):
             reason = "state_discarded"
             try:
-                return await read(self._lite, max(deadline_s - clock_s(), 0.0))
+                return await read(self._main, max(deadline_s - clock_s(), 0.0))
             except FailureError as error:
                 if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                     raise
@@ -124,11 +124,11 @@ class NodeRouter(Generic[NodeT]):
         """
         if self._archive_verified:
             return
-        lite_genesis, archive_genesis = await asyncio.gather(
-            self._read_genesis_hash(self._lite, timeout_s),
+        main_genesis, archive_genesis = await asyncio.gather(
+            self._read_genesis_hash(self._main, timeout_s),
             _translate_wrong_chain(self._read_genesis_hash(archive, timeout_s)),
         )
-        if lite_genesis != archive_genesis:
+        if main_genesis != archive_genesis:
             raise _wrong_archive_error()
         self._archive_verified = True
 
@@ -148,7 +148,7 @@ class RoutedChain(NodeRouter[Chain]):
     block that was read. Heads that the node announces are not used: they are not confirmed.
 
     Args:
-        lite: the main node, for recent blocks and new heads.
+        main: the main node, for recent blocks and new heads.
         archive: a node that keeps all states, or None.
         cutoff_blocks: age in blocks above which reads go straight to the archive node.
         on_fallback: see `NodeRouter`.
@@ -156,13 +156,13 @@ class RoutedChain(NodeRouter[Chain]):
 
     def __init__(
         self,
-        lite: Chain,
+        main: Chain,
         archive: Chain | None,
         cutoff_blocks: int,
         *,
         on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
     ) -> None:
-        super().__init__(lite, archive, cutoff_blocks, read_genesis_hash, on_fallback=on_fallback)
+        super().__init__(main, archive, cutoff_blocks, read_genesis_hash, on_fallback=on_fallback)
         self._has_observed_head = False
 
     def observe_head(self, number: BlockNumber) -> None:
@@ -172,7 +172,7 @@ class RoutedChain(NodeRouter[Chain]):
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """Return the newest block of the best chain."""
-        block = await self._lite.latest_block(timeout_s=timeout_s)
+        block = await self._main.latest_block(timeout_s=timeout_s)
         if not self._has_observed_head:
             self.observe_block(block.number)
         return block
@@ -205,7 +205,7 @@ class RoutedChain(NodeRouter[Chain]):
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """Yield the number of each new best block that the main node announces."""
-        heads = self._lite.subscribe_heads(silence_s=silence_s)
+        heads = self._main.subscribe_heads(silence_s=silence_s)
         try:
             async for number in heads:
                 yield number

@@ -9,20 +9,20 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
-from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
+from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
 
 U16_MAX: Final = 2**16 - 1
 U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
-TIMESTAMP_MAX_MS: Final = 7_258_118_400_000
+MAX_TIMESTAMP_MS: Final = 7_258_118_400_000
 """Maximum timestamp of a block: the year 2200, in milliseconds since the Unix epoch."""
-BLOCK_TIME_MIN_S: Final = 0.001
-BLOCK_TIME_MAX_S: Final = 3_600.0
+MIN_BLOCK_TIME_S: Final = 0.001
+MAX_BLOCK_TIME_S: Final = 3_600.0
 
 _HEX_PATTERN: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _HASH_PATTERN: Final = re.compile(r"0x[0-9a-f]{64}")
-_DISPLAY_MAX_BITS: Final = 64
-_DISPLAY_MAX_CHARS: Final = 24
+_MAX_DISPLAY_BITS: Final = 64
+_MAX_DISPLAY_CHARS: Final = 24
 
 
 class ImplausibleError(Exception):
@@ -66,7 +66,7 @@ def u64(value: object, label: str) -> int:
 
 def block_number(value: object, label: str = "The number of a block") -> BlockNumber:
     """Return a block number, 32 bits; raise as `checked_int` does."""
-    return BlockNumber(checked_int(value, label, maximum=BLOCK_NUMBER_MAX))
+    return BlockNumber(checked_int(value, label, maximum=MAX_BLOCK_NUMBER))
 
 
 def nonce(value: object) -> int:
@@ -76,16 +76,16 @@ def nonce(value: object) -> int:
 
 def timestamp_ms(value: object) -> int:
     """Return a timestamp in milliseconds since the Unix epoch; raise as `checked_int` does."""
-    return checked_int(value, "The time of a block", maximum=TIMESTAMP_MAX_MS)
+    return checked_int(value, "The time of a block", maximum=MAX_TIMESTAMP_MS)
 
 
 def block_time_s(value: float) -> float:
     """Return the block time in seconds.
 
     Raises:
-        ImplausibleError: it is not between `BLOCK_TIME_MIN_S` and `BLOCK_TIME_MAX_S`.
+        ImplausibleError: it is not between `MIN_BLOCK_TIME_S` and `MAX_BLOCK_TIME_S`.
     """
-    if not BLOCK_TIME_MIN_S <= value <= BLOCK_TIME_MAX_S:
+    if not MIN_BLOCK_TIME_S <= value <= MAX_BLOCK_TIME_S:
         raise ImplausibleError("The time per block", value)
     return value
 
@@ -119,10 +119,10 @@ def _is_object(value: object) -> bool:
 
 def _format_value(value: object) -> str:
     """Return a value as short text of printable characters."""
-    if isinstance(value, int) and value.bit_length() > _DISPLAY_MAX_BITS:
+    if isinstance(value, int) and value.bit_length() > _MAX_DISPLAY_BITS:
         return f"an integer of {value.bit_length()} bits"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return ascii(value[:_DISPLAY_MAX_CHARS]) + ("…" if len(value) > _DISPLAY_MAX_CHARS else "")
+        return ascii(value[:_MAX_DISPLAY_CHARS]) + ("…" if len(value) > _MAX_DISPLAY_CHARS else "")
     return f"of the type {type(value).__name__}"

@@ -133,10 +133,10 @@ async def compose_call(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tupl
                 call.text, call.blocks_until_reveal, block_time_s(await sdk.block_time())
             )
             content = {"encrypted": "0x" + bytes(encrypted).hex(), "reveal_round": reveal_round}
-            sealed_call = await _compose_commitment(
+            timelocked_call = await _compose_commitment(
                 sdk, call.netuid, {"TimelockEncrypted": content}
             )
-            return sealed_call, reveal_round
+            return timelocked_call, reveal_round
         case CertificateCall():
             stored = await sdk.query(SUBTENSOR_PALLET, "Axons", [call.netuid, signer.ss58_address])
             axon: dict[str, Any] = stored or {}
@@ -199,16 +199,16 @@ async def _compose_timelocked_weights(
         block_time=block_time_s(await sdk.block_time()),
         hotkey=signer.public_key,
     )
-    sealed: dict[str, Any] = {
+    timelocked: dict[str, Any] = {
         "netuid": call.netuid,
         "commit": bytes(commit),
         "reveal_round": reveal_round,
         "commit_reveal_version": commit_reveal.version,
     }
     of_mechanism = calls.SubtensorModule.commit_timelocked_mechanism_weights(
-        mecid=call.mechanism, **sealed
+        mecid=call.mechanism, **timelocked
     )
-    of_subnet = calls.SubtensorModule.commit_timelocked_weights(**sealed)
+    of_subnet = calls.SubtensorModule.commit_timelocked_weights(**timelocked)
     composed_call = await _compose_mechanism_call(sdk, call.mechanism, of_mechanism, of_subnet)
     return composed_call, reveal_round
 

@@ -20,7 +20,7 @@ from pylon_client.contract.failures import ErrorCode
 
 _SYSTEM_ERROR_PATTERN: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
 
-RETRY_AFTER_MAX_S: Final = 300.0
+MAX_RETRY_AFTER_S: Final = 300.0
 """Maximum delay before the next request to a node that reported a rate limit, in seconds."""
 
 
@@ -211,6 +211,6 @@ def _with_retry_after(fault: Fault, error: BaseException) -> Fault:
         return fault
     # It may also be a date; then the configured backoff applies.
     with contextlib.suppress(ValueError, TypeError):
-        seconds = min(max(float(stated), 0.0), RETRY_AFTER_MAX_S)
+        seconds = min(max(float(stated), 0.0), MAX_RETRY_AFTER_S)
         return Fault(fault.code, fault.recovery, fault.detail, retry_after_s=seconds)
     return fault

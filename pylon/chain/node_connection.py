@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
-from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery, describe_error, fault_of
+from pylon.chain.faults import MAX_RETRY_AFTER_S, Fault, Recovery, describe_error, fault_of
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.exponential_backoff import Backoff
@@ -60,7 +60,7 @@ class ConnectionTimeouts:
             for the others.
         backoff_s: delay after the first failed attempt to connect, in seconds; it doubles with
             each failure.
-        backoff_max_s: maximum of that delay, in seconds.
+        max_backoff_s: maximum of that delay, in seconds.
         rate_limit_backoff_s: delay after the node reported a rate limit, in seconds; it doubles
             with each one.
         max_in_flight: maximum number of concurrent operations.
@@ -70,7 +70,7 @@ class ConnectionTimeouts:
     operation_s: float = 30.0
     discard_after_silence_s: float = 1.0
     backoff_s: float = 0.25
-    backoff_max_s: float = 10.0
+    max_backoff_s: float = 10.0
     rate_limit_backoff_s: float = 15.0
     max_in_flight: int = 64
 
@@ -139,9 +139,9 @@ class ConnectionOwner(Generic[ClientT]):
         self._current: NodeConnection[ClientT] | None = None
         self._connect_task: asyncio.Task[NodeConnection[ClientT]] | None = None
         self._closing_tasks: set[asyncio.Task[None]] = set()
-        self._connect_backoff = Backoff(self._timeouts.backoff_s, self._timeouts.backoff_max_s)
+        self._connect_backoff = Backoff(self._timeouts.backoff_s, self._timeouts.max_backoff_s)
         self._rate_limit_backoff = Backoff(
-            self._timeouts.rate_limit_backoff_s, RETRY_AFTER_MAX_S, jitter=False
+            self._timeouts.rate_limit_backoff_s, MAX_RETRY_AFTER_S, jitter=False
         )
         self._log_limit = LogLimit()
         self._next_attempt_at_s = 0.0

@@ -58,7 +58,7 @@ from pylon.common.signer import Signer
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (
-    BLOCK_NUMBER_MAX,
+    MAX_BLOCK_NUMBER,
     BlockNumber,
     Hotkey,
     JobKind,
@@ -221,7 +221,7 @@ class SubtensorWriter:
             if not axon:
                 return BlockNumber(0)
             waits = u64(limit, "ServingRateLimit")
-            return BlockNumber(min(block_number(axon["block"]) + waits, BLOCK_NUMBER_MAX))
+            return BlockNumber(min(block_number(axon["block"]) + waits, MAX_BLOCK_NUMBER))
 
         return await self._call(read)
 

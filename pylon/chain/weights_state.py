@@ -11,7 +11,7 @@ from pylon.chain.runtime_items import read_optional_storage, read_storage, requi
 from pylon.chain.sdk_types import SUBTENSOR_PALLET, mechanism_storage_index
 from pylon.chain.write_port import CommitRevealState, Epoch, WeightsState
 from pylon_client.contract.types import (
-    BLOCK_NUMBER_MAX,
+    MAX_BLOCK_NUMBER,
     BlockNumber,
     Hotkey,
     MechanismId,
@@ -123,7 +123,7 @@ async def read_weights_state(
         commit_reveal=commit_reveal,
         unrevealed_commits=unrevealed,
         # Some subnets have the largest u64, which means that weights can be set only once.
-        rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), BLOCK_NUMBER_MAX),
+        rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), MAX_BLOCK_NUMBER),
         last_update_block=last_update,
         version_key=u64(version_key or 0, "WeightsVersionKey"),
         min_allowed_weights=u16(least or 0, "MinAllowedWeights"),

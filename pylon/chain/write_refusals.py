@@ -13,7 +13,7 @@ from pylon.chain.write_port import Refusal, RefusalKind
 from pylon.common.redaction import REDACTOR
 from pylon_client.contract.failures import ErrorCode
 
-REASON_MAX_CHARS: Final = 200
+MAX_REASON_CHARS: Final = 200
 
 _ADDRESS_PATTERN: Final = re.compile(r"\S+://\S+")
 _RETRY: Final = Refusal(
@@ -115,6 +115,6 @@ def refusal_of(name: str | None, code: str, reason: str = "") -> Refusal:
 
 
 def _sanitize_reason(reason: str) -> str:
-    """Return a text on one line, without URLs and secrets, truncated to `REASON_MAX_CHARS`."""
+    """Return a text on one line, without URLs and secrets, truncated to `MAX_REASON_CHARS`."""
     line = REDACTOR.redact_text(_ADDRESS_PATTERN.sub("[address]", " ".join(reason.split())))
-    return line if len(line) <= REASON_MAX_CHARS else f"{line[: REASON_MAX_CHARS - 1]}…"
+    return line if len(line) <= MAX_REASON_CHARS else f"{line[: MAX_REASON_CHARS - 1]}…"

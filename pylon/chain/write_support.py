@@ -29,9 +29,9 @@ async def unsupported_writes(sdk: WritingSdk, netuid: NetUid) -> dict[str, str]:
     """
     checks = {
         "weights": _check_weights(sdk, netuid),
-        "sealed weights": _check_timelocked_weights(sdk, netuid),
+        "timelocked weights": _check_timelocked_weights(sdk, netuid),
         "commitments": _check_commitments(sdk, netuid, {"Raw1": "0x00"}),
-        "sealed commitments": _check_commitments(sdk, netuid, _TIMELOCKED_FIELD),
+        "timelocked commitments": _check_commitments(sdk, netuid, _TIMELOCKED_FIELD),
         "certificates": _check_certificates(sdk, netuid),
     }
     missing: dict[str, str] = {}

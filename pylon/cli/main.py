@@ -32,8 +32,8 @@ app = typer.Typer(
 )
 
 DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
-PORT_MAX = 65_535
-TEMPO_MAX_BLOCKS = 65_535
+MAX_PORT = 65_535
+MAX_TEMPO_BLOCKS = 65_535
 COMPLETION_VARIABLE = "_PYLON_COMPLETE"
 """Set by shells that request completions and parse the output."""
 
@@ -62,12 +62,12 @@ def up(
     ] = False,
     host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(envvar="PORT", min=1, max=PORT_MAX, help="Port of the REST API.")
+        int, typer.Option(envvar="PORT", min=1, max=MAX_PORT, help="Port of the REST API.")
     ] = 8000,
     nats_port: Annotated[
         int,
         typer.Option(
-            envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
+            envvar="NATS_PORT", min=1, max=MAX_PORT, help="Port of the embedded nats-server."
         ),
     ] = 4222,
     nats_host: Annotated[
@@ -81,7 +81,7 @@ def up(
     devnet_port: Annotated[
         int,
         typer.Option(
-            envvar="DEVNET_PORT", min=1, max=PORT_MAX, help="Port of the simulated chain."
+            envvar="DEVNET_PORT", min=1, max=MAX_PORT, help="Port of the simulated chain."
         ),
     ] = 9944,
     block_time: Annotated[
@@ -93,7 +93,7 @@ def up(
         typer.Option(
             envvar="DEVNET_CONTROL_PORT",
             min=1,
-            max=PORT_MAX,
+            max=MAX_PORT,
             help="Port of the simulated chain's control API; disabled by default.",
         ),
     ] = None,
@@ -110,7 +110,7 @@ def up(
         typer.Option(
             envvar="DEVNET_TEMPO",
             min=1,
-            max=TEMPO_MAX_BLOCKS,
+            max=MAX_TEMPO_BLOCKS,
             help="Blocks per epoch of the simulated chain; a change requires --fresh.",
             show_default="360",
         ),

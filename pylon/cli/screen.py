@@ -13,7 +13,7 @@ from rich.table import Table
 
 REFRESHES_PER_S: Final = 4
 """Maximum number of screen updates per second."""
-WRAPPED_MIN_CHARS: Final = 16
+MIN_WRAPPED_CHARS: Final = 16
 """Minimum width of a column with wrapped text, in characters."""
 BORDER_CHARS: Final = 1
 """Width of the left border of the table, in characters."""
@@ -123,7 +123,7 @@ def _columns_that_fit(
     left = width - BORDER_CHARS
     shown: set[Column] = set()
     for column in sorted(columns, key=lambda one: (one in empty, one.hide_priority)):
-        chars = min(needed[column], WRAPPED_MIN_CHARS) if column.wraps else needed[column]
+        chars = min(needed[column], MIN_WRAPPED_CHARS) if column.wraps else needed[column]
         left -= chars + PADDING_AND_BORDER_CHARS
         if left < 0 and shown:
             break

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from pylon.common.deployment_settings import DeploymentSettings
 
 HIDDEN: Final = "[secret]"
-SUBSTRING_MIN_CHARS: Final = 6
+MIN_SUBSTRING_CHARS: Final = 6
 """Minimum length of secrets that are replaced within words; shorter ones match whole words."""
-NESTED_MAX: Final = 32
+MAX_NESTED: Final = 32
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _BEARER = re.compile(r"(?<=[Bb]earer )[^\s\"']+")
@@ -48,7 +48,7 @@ class Redactor:
 
     def redact_value(self, value: Any, depth: int = 0) -> Any:
         """Return a JSON-like value with secrets replaced in its keys and values."""
-        if depth > NESTED_MAX:
+        if depth > MAX_NESTED:
             return HIDDEN
         match value:
             case str():
@@ -107,7 +107,7 @@ def _encodings(secret: str) -> set[str]:
 
 def _secret_pattern(secret: str) -> str:
     sought = re.escape(secret)
-    return sought if len(secret) >= SUBSTRING_MIN_CHARS else rf"(?<!\w){sought}(?!\w)"
+    return sought if len(secret) >= MIN_SUBSTRING_CHARS else rf"(?<!\w){sought}(?!\w)"
 
 
 REDACTOR: Final = Redactor()

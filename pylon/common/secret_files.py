@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
-SECRET_FILE_MAX_BYTES: Final = 65_536
+MAX_SECRET_FILE_BYTES: Final = 65_536
 FILE_SUFFIX: Final = "_FILE"
 
 
@@ -53,10 +53,10 @@ def _read(variable: str, path: str, *, beside: str | None) -> str:
         raise SettingsError(f"set {variable.removesuffix(FILE_SUFFIX)} or {variable}, not both")
     try:
         with Path(path).open("rb") as file:
-            content = file.read(SECRET_FILE_MAX_BYTES + 1)
+            content = file.read(MAX_SECRET_FILE_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"{variable}: {path} cannot be read: {error.strerror}") from None
-    if len(content) > SECRET_FILE_MAX_BYTES:
+    if len(content) > MAX_SECRET_FILE_BYTES:
         raise SettingsError(f"{variable}: {path} is too large for a secret")
     try:
         secret = content.decode().rstrip("\r\n")

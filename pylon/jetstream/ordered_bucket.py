@@ -16,14 +16,14 @@ from pylon.jetstream.bucket import Bucket, Entry
 from pylon.jetstream.error_codes import NO_MESSAGE, message_sequence, readable_replies
 from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S
 from pylon.jetstream.write_health import WriteHealth
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import Revision
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection
 
-BATCH_MAX_BYTES: Final = 4_194_304
+MAX_BATCH_BYTES: Final = 4_194_304
 """Maximum size of the values of a batch and of a page, in bytes."""
-BATCH_MIN_ENTRIES: Final = 32
+MIN_BATCH_ENTRIES: Final = 32
 """Minimum number of entries per request."""
 WINDOW_GROWTH_FACTOR: Final = 4
 """Factor by which the window grows after a window with too few entries, and shrinks after one with
@@ -127,10 +127,10 @@ class OrderedBucket(Bucket):
         found: list[Entry] = []
         found_bytes = 0
         width = WINDOW_GROWTH_FACTOR * count
-        while high > oldest and len(found) < count and found_bytes < BATCH_MAX_BYTES:
+        while high > oldest and len(found) < count and found_bytes < MAX_BATCH_BYTES:
             low = max(oldest, high - width)
             batch = await self._fetch_batch(
-                wildcard, low, max(count - len(found), BATCH_MIN_ENTRIES)
+                wildcard, low, max(count - len(found), MIN_BATCH_ENTRIES)
             )
             last = batch.entries[-1].revision if batch.entries else 0
             # The leader has an entry at `high - 1` or later: a batch without it is incomplete.
@@ -151,14 +151,14 @@ class OrderedBucket(Bucket):
             "seq": first,
             "next_by_subj": wildcard,
             "batch": count,
-            "max_bytes": BATCH_MAX_BYTES,
+            "max_bytes": MAX_BATCH_BYTES,
         }
         inbox = self._nats.new_inbox()
         subscription = await self._nats.subscribe(inbox)  # pyright: ignore[reportUnknownMemberType] -- the library leaves the callback's type open
         entries: list[Entry] = []
         try:
             await self._nats.publish(
-                f"$JS.API.DIRECT.GET.{self._stream}", wire.encode(request), reply=inbox
+                f"$JS.API.DIRECT.GET.{self._stream}", json_codec.encode(request), reply=inbox
             )
             while True:
                 message = await subscription.next_msg(REQUEST_TIMEOUT_S)

@@ -24,7 +24,7 @@ RETRY_TIMEOUT_S: Final = 15.0
 """Timeout of a request with all its retries, in seconds; a leader election took up to 5 s."""
 RETRY_DELAY_S: Final = 0.2
 """Pause before a retry without a leader, a connection or a stream, in seconds."""
-IN_FLIGHT_DELAY_MAX_S: Final = 0.02
+MAX_IN_FLIGHT_DELAY_S: Final = 0.02
 """Maximum pause before a retry of a request that depends on a message in flight, in seconds.
 
 A message in flight is stored within a few milliseconds. The pause is random, so that concurrent
@@ -91,7 +91,7 @@ async def retry_while_in_flight(
                 except nats.js.errors.APIError as error:
                     if not is_in_flight(error):
                         raise
-                await asyncio.sleep(random.uniform(0, IN_FLIGHT_DELAY_MAX_S))  # noqa: S311 -- spreads load
+                await asyncio.sleep(random.uniform(0, MAX_IN_FLIGHT_DELAY_S))  # noqa: S311 -- spreads load
     except TimeoutError:
         if not deadline.expired():
             raise  # raised by `send`

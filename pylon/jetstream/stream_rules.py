@@ -20,7 +20,7 @@ from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, StreamP
 
 UNLIMITED: Final = -1
 """JetStream's value for a missing limit."""
-MESSAGE_MIN_BYTES: Final = 2**20
+MIN_MESSAGE_BYTES: Final = 2**20
 """Smallest acceptable `max_msg_size` of a stream: NATS's default `max_payload`."""
 
 _LIMITS: Final = ("max_msgs", "max_bytes", "max_msgs_per_subject", "max_msg_size")
@@ -159,8 +159,8 @@ def _common_rules(plan: StreamPlan) -> Iterator[_Rule]:
         yield _Rule("allow_msg_ttl", "true", bool, "ended jobs expire", "--allow-msg-ttl")
     yield _Rule(
         "max_msg_size",
-        f"{UNLIMITED}, or {MESSAGE_MIN_BYTES} or more",
-        lambda value: value == UNLIMITED or value >= MESSAGE_MIN_BYTES,
+        f"{UNLIMITED}, or {MIN_MESSAGE_BYTES} or more",
+        lambda value: value == UNLIMITED or value >= MIN_MESSAGE_BYTES,
         "larger messages are rejected",
         f"--max-msg-size={UNLIMITED}",
     )

@@ -1,4 +1,4 @@
-"""Plan jobs that publish a few bytes: commitments, sealed commitments and certificates."""
+"""Plan jobs that publish a few bytes: commitments, timelocked commitments and certificates."""
 
 from pylon.chain.write_port import (
     CertificateCall,
@@ -88,9 +88,9 @@ def _call(job: Job, request: Updates) -> WriteCall:
         case JobKind.COMMITMENT:
             return CommitmentCall(job.netuid, _decode_hex(request["commitment"]))
         case JobKind.REVEALED_COMMITMENT:
-            sealed = SetRevealedCommitment.model_validate(request)
+            timelocked = SetRevealedCommitment.model_validate(request)
             return TimelockedCommitmentCall(
-                job.netuid, sealed.commitment, sealed.blocks_until_reveal
+                job.netuid, timelocked.commitment, timelocked.blocks_until_reveal
             )
         case JobKind.CERTIFICATE:
             return CertificateCall(

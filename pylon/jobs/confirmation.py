@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
 """Number of checks for a new block within the time of one block."""
-POLL_MIN_S: Final = 0.02
+MIN_POLL_S: Final = 0.02
 """Minimum seconds between two checks for a new block."""
 REVEAL_TIMEOUT_S: Final = 7200.0
-"""Seconds after its drand round within which the chain must have opened a sealed commitment."""
-REVEAL_CHECK_MAX_S: Final = 60.0
-"""Maximum seconds between two checks whether a sealed commitment is revealed."""
-DEFER_MAX_S: Final = 10.0
+"""Seconds after its drand round within which the chain must have opened a timelocked commitment."""
+MAX_REVEAL_CHECK_S: Final = 60.0
+"""Maximum seconds between two checks whether a timelocked commitment is revealed."""
+MAX_DEFER_S: Final = 10.0
 """Maximum seconds between two checks of a deferred job: its epoch may have ended, or a newer job
 may have superseded it."""
 
@@ -83,7 +83,7 @@ class ConfirmationTracker:
     async def _search_final_blocks(
         self, stored: StoredJob, record: ExtrinsicRecord, hotkey: Hotkey
     ) -> Acknowledgement:
-        poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_MIN_S)
+        poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, MIN_POLL_S)
         # Not `submitted_block`: after a reorg the extrinsic may be included in a lower block.
         first = record.era_birth
         while True:
@@ -120,7 +120,7 @@ class ConfirmationTracker:
         return await self.defer(stored, Defer(best, until_block, refusal.failure(until_block)))
 
     async def check_reveal(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
-        """Update the job of a sealed commitment by the commitment's status on the chain.
+        """Update the job of a timelocked commitment by the commitment's status on the chain.
 
         Raises:
             FailureError: the chain did not answer.
@@ -141,7 +141,7 @@ class ConfirmationTracker:
                 await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
             case RevealStatus.FAILED:
                 await self._fail_reveal(
-                    stored, "The chain could not decrypt the sealed commitment."
+                    stored, "The chain could not decrypt the timelocked commitment."
                 )
             case RevealStatus.PENDING:
                 return await self._await_reveal(stored, job.reveal_round)
@@ -153,10 +153,10 @@ class ConfirmationTracker:
         overdue_s = made_at_ms / 1000 - reveal_time_s(reveal_round)
         if overdue_s <= REVEAL_TIMEOUT_S:
             block_time_s = await self._chain.block_time_s()
-            return Nak(min(max(-overdue_s, block_time_s), REVEAL_CHECK_MAX_S))
+            return Nak(min(max(-overdue_s, block_time_s), MAX_REVEAL_CHECK_S))
         await self._fail_reveal(
             stored,
-            f"The chain did not reveal the sealed commitment within {REVEAL_TIMEOUT_S:.0f} s "
+            f"The chain did not reveal the timelocked commitment within {REVEAL_TIMEOUT_S:.0f} s "
             f"after drand round {reveal_round}.",
         )
         return Ack()
@@ -176,12 +176,12 @@ class ConfirmationTracker:
             await self._to_waiting(stored, **changes)
         block_time_s = await self._chain.block_time_s()
         if deferral.until_block is None:
-            return Nak(min(block_time_s, DEFER_MAX_S))
+            return Nak(min(block_time_s, MAX_DEFER_S))
         # It is submitted as soon as the block before `until_block` exists.
         blocks_left = deferral.until_block - 1 - deferral.read_at_block
         if blocks_left > 1:
-            return Nak(min((blocks_left - 1) * block_time_s, DEFER_MAX_S))
-        return Nak(max(block_time_s / POLLS_PER_BLOCK, POLL_MIN_S))
+            return Nak(min((blocks_left - 1) * block_time_s, MAX_DEFER_S))
+        return Nak(max(block_time_s / POLLS_PER_BLOCK, MIN_POLL_S))
 
     async def finish_if_superseded(self, stored: StoredJob) -> bool:
         """Finish the job if a newer one of its queue supersedes it; return whether it did."""

@@ -1,4 +1,4 @@
-"""Calculate in which blocks weights may be set and sealed weights are revealed.
+"""Calculate in which blocks weights may be set and timelocked weights are revealed.
 
 Chain rules, from the `SubtensorModule` pallet, as the SDK's epoch reads and timelock commits use
 them: an epoch begins with the block at `LastEpochBlock + Tempo`, or sooner if the subnet's owner
@@ -47,7 +47,7 @@ def epoch_of_next_block(epoch: Epoch) -> BlockWindow | None:
 
 
 def reveal_window(epoch: Epoch, reveal_period_epochs: int) -> BlockWindow | None:
-    """Return when weights are revealed that are sealed now and included in the next block.
+    """Return when weights are revealed that are timelocked now and included in the next block.
 
     Returns:
         None for a subnet without epochs, which never reveals.

@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 RESPONSE_PENDING_RETRY_S: Final = 0.5
 """Delay, in seconds, of a job whose caller has not received its response yet."""
-RESPONSE_PENDING_MAX_S: Final = 330.0
+MAX_RESPONSE_PENDING_S: Final = 330.0
 """Seconds after which a caller cannot be waiting any more: longer than the maximum deadline.
 
 Counted from the first delivery of the job to this worker, by this worker's clock."""
@@ -179,11 +179,11 @@ class JobExecutor:
             return await self._confirm(stored, hotkey)
 
     async def _defer_until_response(self, stored: StoredJob) -> Acknowledgement:
-        """Defer a job until its caller is answered; cancel it after `RESPONSE_PENDING_MAX_S`."""
+        """Defer a job until its caller is answered; cancel it after `MAX_RESPONSE_PENDING_S`."""
         if stored.job.has_ended:
             return Ack()
         seen_at_s = self._response_pending_since.setdefault(stored.job.job_id, time.monotonic())
-        if time.monotonic() - seen_at_s < RESPONSE_PENDING_MAX_S:
+        if time.monotonic() - seen_at_s < MAX_RESPONSE_PENDING_S:
             return Nak(RESPONSE_PENDING_RETRY_S)
         failure = FailureError(
             ErrorCode.CANCELLED, "The caller stopped waiting before the response was sent."
@@ -195,8 +195,8 @@ class JobExecutor:
     async def confirm_abandoned(self, stored: StoredJob) -> None:
         """Confirm the extrinsic of a job that no signer executes any more.
 
-        Its outcome is known after its era, and that of a sealed commitment after its reveal. Before
-        that, nothing is done.
+        Its outcome is known after its era, and that of a timelocked commitment after its reveal.
+        Before that, nothing is done.
 
         Raises:
             ConflictError: a signer executes the job after all.

@@ -15,7 +15,7 @@ from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificateKeypair
@@ -120,7 +120,7 @@ class JobHandlers:
         return _response(CommitmentSet(job_id=job.job_id))
 
     async def set_revealed_commitment(self, call: ServiceCall[SetRevealedCommitment]) -> CallResult:
-        """Accept a sealed commitment, and respond when it is on the chain."""
+        """Accept a timelocked commitment, and respond when it is on the chain."""
         params = call.params
         with call.without_permit():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
@@ -262,4 +262,4 @@ class JobHandlers:
 
 
 def _response(reply: BaseModel) -> CallResult:
-    return CallResult(wire.encode(reply))
+    return CallResult(json_codec.encode(reply))

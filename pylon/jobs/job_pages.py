@@ -14,7 +14,7 @@ from pylon.jobs.stored_job import StoredJob, try_decode_job
 from pylon_client.contract.types import IdentityName, JobId, Revision
 from pylon_client.contract.writes import ListJobs
 
-PAGE_MAX_BYTES: Final = 4_194_304
+MAX_PAGE_BYTES: Final = 4_194_304
 """Bytes of JSON after which a page ends; a job with 4096 left-out weights has 0.4 MB."""
 
 _OPEN: Final = "open"
@@ -55,7 +55,7 @@ class JobPages:
         found_bytes = 0
         following: str | None = None
         async for stored, cursor in self._iterate(identity, query):
-            if len(found) == query.limit or (found and found_bytes >= PAGE_MAX_BYTES):
+            if len(found) == query.limit or (found and found_bytes >= MAX_PAGE_BYTES):
                 break
             found.append(stored)
             found_bytes += len(stored.job.model_dump_json())

@@ -6,7 +6,7 @@ the backup is never submitted again:
 - A job without an extrinsic in flight ends as FAILED when it is restored.
 - A job with an extrinsic in flight ends by the block that includes the extrinsic. If no block of
   its era does, the job ends as FAILED, because a later extrinsic may have been submitted.
-- A sealed commitment on the chain is tracked as before, which submits nothing.
+- A timelocked commitment on the chain is tracked as before, which submits nothing.
 """
 
 import time

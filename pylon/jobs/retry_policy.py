@@ -19,9 +19,9 @@ RATE_LIMIT_RETRY_BLOCKS: Final = 10
 """Blocks until the next attempt after a rate limit whose end the chain state does not show."""
 JITTER_FRACTION: Final = 0.1
 """Maximum fraction of a delay that is added at random, so that jobs do not retry in step."""
-OUTAGE_DELAY_MIN_S: Final = 0.5
+MIN_OUTAGE_DELAY_S: Final = 0.5
 """Delay after the first failure of an outage, in seconds, unless the retry delay is longer."""
-OUTAGE_DELAY_MAX_S: Final = 10.0
+MAX_OUTAGE_DELAY_S: Final = 10.0
 """Maximum delay in an outage, in seconds: a longer one would miss blocks of the job's window."""
 
 
@@ -42,9 +42,9 @@ class RetryPolicy:
         )
         self._after_outage = Retrying(
             wait=wait_exponential(
-                multiplier=max(delay_s, OUTAGE_DELAY_MIN_S), max=max(delay_s, OUTAGE_DELAY_MAX_S)
+                multiplier=max(delay_s, MIN_OUTAGE_DELAY_S), max=max(delay_s, MAX_OUTAGE_DELAY_S)
             )
-            + wait_random(0, JITTER_FRACTION * OUTAGE_DELAY_MIN_S)
+            + wait_random(0, JITTER_FRACTION * MIN_OUTAGE_DELAY_S)
         )
 
     def is_exhausted(self, attempts: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import Hotkey, IdentityName
@@ -25,7 +25,7 @@ ANNOUNCE_INTERVAL_S: Final = 5.0
 ALIVE_TIMEOUT_S: Final = 3 * ANNOUNCE_INTERVAL_S
 """Seconds after its last announcement during which a signer counts as running."""
 NO_SIGNER: Final = "no_signer"
-CAUSE_MAX_CHARS: Final = 400
+MAX_CAUSE_CHARS: Final = 400
 NO_SIGNER_REASON: Final = (
     "no signer with its hotkey is running; start a worker with PYLON_WORKER_ROLE=signer or all"
 )
@@ -44,7 +44,7 @@ class SignerAnnouncement(BaseModel):
 
     hotkey: HotkeyField | None = None
     problem: str = Field(default="", max_length=32)
-    cause: str = Field(default="", max_length=CAUSE_MAX_CHARS)
+    cause: str = Field(default="", max_length=MAX_CAUSE_CHARS)
 
     @model_validator(mode="after")
     def _has_hotkey_or_cause(self) -> Self:
@@ -173,5 +173,5 @@ async def announce_signers(
     """Publish the announcements every `ANNOUNCE_INTERVAL_S` seconds, until cancelled."""
     while True:
         for identity, announcement in announcements.items():
-            await publish(identity, wire.encode(announcement))
+            await publish(identity, json_codec.encode(announcement))
         await asyncio.sleep(ANNOUNCE_INTERVAL_S)

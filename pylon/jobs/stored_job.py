@@ -31,7 +31,7 @@ class JobRecord(BaseModel):
         number: number of the job in its queue; a higher number is newer.
         digest: digest of the request, to recognise a repeated request.
         request: parameters of the operation; empty once the job has ended or succeeded, because
-            sealed content would otherwise be readable here for days.
+            timelocked content would otherwise be readable here for days.
         unanswered: whether the job must not be submitted yet, because its caller has no response.
         restored: whether the job was in flight in the backup that it was restored from. Its
             extrinsic is searched on the chain, and never submitted again.

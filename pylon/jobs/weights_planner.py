@@ -26,7 +26,7 @@ from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 
 COMMIT_REVEAL_VERSION: Final = 4
 """The supported version of the commit-reveal protocol; jobs fail on a chain with another one."""
-UNREVEALED_COMMITS_MAX: Final = 10
+MAX_UNREVEALED_COMMITS: Final = 10
 """Maximum unrevealed commits per hotkey and epoch (`SubtensorModule` refuses more with
 TooManyUnrevealedCommits)."""
 NOT_REGISTERED: Final = "not registered on the subnet"
@@ -190,7 +190,7 @@ class _WeightsPlan:
             )
             return self._defer_rate_limited(allowed_from, detail)
         next_epoch = state.epoch.next_start_block
-        is_full = state.unrevealed_commits >= UNREVEALED_COMMITS_MAX
+        is_full = state.unrevealed_commits >= MAX_UNREVEALED_COMMITS
         if is_full and next_epoch is not None and state.block + 1 < next_epoch:
             detail = (
                 f"The chain holds {state.unrevealed_commits} unrevealed weights of this epoch, and "

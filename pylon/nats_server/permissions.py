@@ -36,7 +36,7 @@ from pylon_client.contract.types import IdentityName
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
 """Seconds within which a client must authenticate."""
-TOKEN_MAX_CHARS: Final = 512
+MAX_TOKEN_CHARS: Final = 512
 """Maximum length of a token as JSON: the CONNECT line must fit into `MAX_CONTROL_LINE_BYTES`."""
 SERVICE_DISCOVERY: Final = "$SRV.>"
 JETSTREAM_API: Final = "$JS.API.>"
@@ -231,10 +231,10 @@ def _checked_password(user: NatsUser) -> str:
             f"the token of {user.name!r} looks like a bcrypt hash, and nats-server would use it as "
             "one: choose another token"
         )
-    if len(json.dumps(text)) > TOKEN_MAX_CHARS:
+    if len(json.dumps(text)) > MAX_TOKEN_CHARS:
         raise PermissionsError(
             f"the token of {user.name!r} is too long for nats-server: it has at most "
-            f"{TOKEN_MAX_CHARS - 2} characters"
+            f"{MAX_TOKEN_CHARS - 2} characters"
         )
     try:
         return quoted(text)

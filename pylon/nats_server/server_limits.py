@@ -17,7 +17,7 @@ MIB: Final = 1024 * KIB
 
 MAX_PAYLOAD_BYTES: Final = 1 * MIB
 """Maximum size of a message. Larger replies and snapshots are sent in parts; requests have at most
-`REQUEST_MAX_BYTES`. The server reserves the memory of a message when it has read its beginning."""
+`MAX_REQUEST_BYTES`. The server reserves the memory of a message when it has read its beginning."""
 MAX_PENDING_BYTES: Final = 8 * MIB
 """Maximum unread data of a slow client, after which the server disconnects it. Clients of Pylon
 request half as much at once (`REPLIES_IN_FLIGHT_BYTES`)."""

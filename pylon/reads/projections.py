@@ -43,9 +43,9 @@ def hex_commitment(result: Json, read: AnyRead) -> Json:
     if commitment["kind"] != CommitmentKind.HEX_DATA:
         reveal_round = commitment["reveal_round"]
         why = (
-            f"the chain could not open its sealed data at drand's round {reveal_round}"
+            f"the chain could not open its timelocked data at drand's round {reveal_round}"
             if commitment["reveal_failed"]
-            else f"the hotkey's data is sealed until drand's round {reveal_round}"
+            else f"the hotkey's data is timelocked until drand's round {reveal_round}"
         )
         raise FailureError(ErrorCode.NOT_FOUND, f"Commitment not found: {why}.")
     return {

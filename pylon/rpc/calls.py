@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from pylon.common.admission import OPEN_CALLER, Permit
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.event_replay import EVENT_OPERATIONS
 from pylon_client.contract.failures import (
-    KEY_MAX_CHARS,
+    MAX_KEY_CHARS,
     ErrorCode,
     FailureError,
     InvalidItem,
@@ -38,9 +38,9 @@ from pylon_client.contract.subjects import (
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
 
-EXTRA_ITEMS_MAX: Final = 20
+MAX_EXTRA_ITEMS: Final = 20
 """Maximum number of invalid items that one error lists."""
-EXCERPT_MAX_CHARS: Final = 64
+MAX_EXCERPT_CHARS: Final = 64
 """Maximum length of a value from the request that an error quotes."""
 
 _REPLAY_OPERATIONS = frozenset(operation.name for operation in EVENT_OPERATIONS)
@@ -282,7 +282,7 @@ def _check_netuid(
         raise FailureError(
             ErrorCode.NETUID_MISMATCH,
             f"Identity {identity!r} is of subnet {netuid}, not of "
-            f"{expected_netuid[:EXCERPT_MAX_CHARS]!r}.",
+            f"{expected_netuid[:MAX_EXCERPT_CHARS]!r}.",
         )
 
 
@@ -290,7 +290,7 @@ def _check_contract(version: str) -> None:
     if version.partition(".")[0] != CONTRACT_VERSION:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request uses contract {version[:EXCERPT_MAX_CHARS]!r}, this worker "
+            f"The request uses contract {version[:MAX_EXCERPT_CHARS]!r}, this worker "
             f"{CONTRACT_VERSION!r}.",
         )
 
@@ -328,7 +328,7 @@ def _remaining_s(headers: Mapping[str, str], default_timeout_s: float, queued_s:
 
 
 def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
-    most_bytes = operation.request_max_bytes
+    most_bytes = operation.max_request_bytes
     if len(body) > most_bytes:
         raise FailureError(
             ErrorCode.INVALID,
@@ -341,7 +341,7 @@ def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Param
         raise _invalid_error(
             operation, [_invalid_item(problem) for problem in _validation_errors(error)]
         ) from None
-    if repeated := wire.duplicate_keys(body):
+    if repeated := json_codec.duplicate_keys(body):
         raise _invalid_error(operation, [duplicate_key_item(key) for key in repeated])
     return params
 
@@ -352,7 +352,7 @@ def _invalid_error(
     return FailureError(
         ErrorCode.INVALID,
         f"Validation failed for {operation.name}",
-        extra=items[:EXTRA_ITEMS_MAX],
+        extra=items[:MAX_EXTRA_ITEMS],
     )
 
 
@@ -363,7 +363,7 @@ def _validation_errors(error: ValidationError) -> list[dict[str, Any]]:
 
 
 def _invalid_item(validation_error: dict[str, Any]) -> InvalidItem:
-    key = ".".join(map(str, validation_error["loc"]))[:KEY_MAX_CHARS]
+    key = ".".join(map(str, validation_error["loc"]))[:MAX_KEY_CHARS]
     return InvalidItem(message=validation_error["msg"], key=key or None, source="body")
 
 

@@ -23,7 +23,7 @@ from pylon.rpc.calls import (
 )
 from pylon.rpc.discovery import ServiceDiscovery
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.operations import Params
 from pylon_client.contract.subjects import (
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SERVICE_ERROR_MAX_CHARS: Final = 300
+MAX_SERVICE_ERROR_CHARS: Final = 300
 """Maximum length of the error text in the headers of a reply."""
-PENDING_MAX_REQUESTS: Final = 4096
+MAX_PENDING_REQUESTS: Final = 4096
 """Maximum number of delivered requests of a subscription that wait for the event loop; more are
 dropped. Requests queue up only in a flood, and delay the later ones."""
 MAX_EARLY_CANCELLATIONS: Final = 4096
 """Maximum number of cancellations that are stored for requests that have not arrived yet."""
-CANCEL_ID_MAX_BYTES: Final = 64
+MAX_CANCEL_ID_BYTES: Final = 64
 """Maximum length of a cancellation's id."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
@@ -179,7 +179,7 @@ class RequestServer(HandlerTable):
 
     async def _subscribe_requests(self, subject: str) -> "Subscription":
         return await self._connection.subscribe(
-            subject, self._on_request, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
+            subject, self._on_request, queue=QUEUE_GROUP, max_pending_msgs=MAX_PENDING_REQUESTS
         )
 
     async def drain(self, timeout_s: float) -> None:
@@ -248,14 +248,14 @@ class RequestServer(HandlerTable):
 
     async def _on_cancellation(self, message: Msg) -> None:
         """Cancel a request that its caller has cancelled."""
-        cancel_id = message.data[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
+        cancel_id = message.data[: MAX_CANCEL_ID_BYTES + 1].decode(errors="replace")
         task = self._by_cancel_id.get(cancel_id)
         if task is not None:
             self.counts.cancelled += 1
             self._cancelled_tasks.add(task)
             task.add_done_callback(self._cancelled_tasks.discard)
             task.cancel()
-        elif len(message.data) <= CANCEL_ID_MAX_BYTES:
+        elif len(message.data) <= MAX_CANCEL_ID_BYTES:
             # Another worker may execute the request, or it may have finished.
             self._early_cancellations[cancel_id] = None
             if len(self._early_cancellations) > MAX_EARLY_CANCELLATIONS:
@@ -362,11 +362,11 @@ class RequestServer(HandlerTable):
     async def _send_failure(self, message: Msg, failure: Failure) -> None:
         await self._send(
             message,
-            wire.encode(failure.body()),
+            json_codec.encode(failure.body()),
             {
                 wire_headers.ERROR: failure.code,
                 wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),
-                wire_headers.SERVICE_ERROR: failure.detail[:SERVICE_ERROR_MAX_CHARS],
+                wire_headers.SERVICE_ERROR: failure.detail[:MAX_SERVICE_ERROR_CHARS],
             },
         )
 

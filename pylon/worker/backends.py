@@ -96,7 +96,7 @@ def create_chain(
 
     variable = "PYLON_BITTENSOR_NETWORK"
     try:
-        lite = node(settings.bittensor_network, "The chain node", guard.check_genesis)
+        main = node(settings.bittensor_network, "The chain node", guard.check_genesis)
         variable = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
         archive: Chain | None = None
         if settings.bittensor_archive_network:
@@ -106,7 +106,7 @@ def create_chain(
     except ValueError as error:
         raise WorkerError(f"{variable}: {error}") from None
     return RoutedChain(
-        lite,
+        main,
         archive,
         settings.bittensor_archive_blocks_cutoff,
         on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pylon.common.deployment_settings import IdentitySettings
 from pylon.common.signer import Signer
-from pylon.jobs.signer_directory import CAUSE_MAX_CHARS, SignerAnnouncement
+from pylon.jobs.signer_directory import MAX_CAUSE_CHARS, SignerAnnouncement
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon_client.contract.types import Hotkey, IdentityName
 
@@ -38,7 +38,7 @@ class OpenedHotkeys:
         """Return the announcement of this worker for each identity."""
         can = {name: SignerAnnouncement(hotkey=hotkey) for name, hotkey in self.addresses.items()}
         cannot = {
-            name: SignerAnnouncement(problem=error.problem, cause=str(error)[:CAUSE_MAX_CHARS])
+            name: SignerAnnouncement(problem=error.problem, cause=str(error)[:MAX_CAUSE_CHARS])
             for name, error in self.problems.items()
         }
         return can | cannot

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pylon_client.contract.types import BlockNumber
 
-NEWER_CODE_MAX_CHARS: Final = 100
-KEY_MAX_CHARS: Final = 128
+MAX_NEWER_CODE_CHARS: Final = 100
+MAX_KEY_CHARS: Final = 128
 """Maximum length of the key in an item, in characters."""
 
 
@@ -101,7 +101,7 @@ class InvalidItem(BaseModel):
 def duplicate_key_item(key: str) -> InvalidItem:
     """Return the item for a key that a body contains more than once."""
     return InvalidItem(
-        message="The key appears more than once", key=key[:KEY_MAX_CHARS], source="body"
+        message="The key appears more than once", key=key[:MAX_KEY_CHARS], source="body"
     )
 
 
@@ -144,7 +144,7 @@ class UnknownCodeFailure(Failure):
     """
 
     code: ErrorCode = ErrorCode.INTERNAL
-    newer_code: str = Field(max_length=NEWER_CODE_MAX_CHARS, exclude=True)
+    newer_code: str = Field(max_length=MAX_NEWER_CODE_CHARS, exclude=True)
     newer_status: int = Field(ge=400, le=599, exclude=True)
 
     @property

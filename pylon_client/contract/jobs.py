@@ -21,7 +21,7 @@ from pylon_client.contract.types import (
 ENDED_JOBS_RETENTION_DAYS: Final = 7
 JOBS_PER_PAGE: Final = 100
 """Default number of jobs in a page of a list."""
-JOBS_PER_PAGE_MAX: Final = 1000
+MAX_JOBS_PER_PAGE: Final = 1000
 
 
 class JobState(StrEnum):
@@ -31,12 +31,12 @@ class JobState(StrEnum):
     WAITING: waits for the next attempt, at once or at `retry_at_block`.
     SUBMITTING: an extrinsic is signed and recorded, and may have been sent.
     UNKNOWN: the reply to a submission was lost; only the chain's state decides.
-    COMMITTED: weights or a text are on the chain, encrypted until `reveal_round`. Weights end in
+    COMMITTED: weights or a text are on the chain, timelocked until `reveal_round`. Weights end in
         this state; a text is tracked until the chain has revealed it.
     CONFIRMED: the write is on the chain, in a finalized block.
-    REVEALED: the chain has revealed the encrypted text.
+    REVEALED: the chain has revealed the timelocked text.
     SUPERSEDED: a newer job of the same queue replaced it before its submission, or a later
-        commitment replaced an encrypted one before its reveal.
+        commitment replaced a timelocked one before its reveal.
     EXPIRED: its deadline passed before the chain accepted it; see `last_error`.
     REJECTED: it cannot succeed.
     CANCELLED: its identity cancelled it before its submission.
@@ -70,7 +70,7 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
     # Back to WAITING only if the extrinsic provably is not and will not be on the chain.
     JobState.SUBMITTING: _UNSUCCESSFUL | _ON_CHAIN | {JobState.UNKNOWN, JobState.WAITING},
     JobState.UNKNOWN: _UNSUCCESSFUL | _ON_CHAIN | {JobState.WAITING},
-    JobState.COMMITTED: _AFTER_REVEAL,  # encrypted commitments only
+    JobState.COMMITTED: _AFTER_REVEAL,  # timelocked commitments only
     **{state: frozenset[JobState]() for state in _TERMINAL},
 }
 """All allowed transitions. A job may also change without a transition until it has ended."""
@@ -129,9 +129,9 @@ class Job(BaseModel):
         deadline_block: the first block at which it is no longer tried.
         epoch_block: for weights, the first block of their epoch.
         genesis: hash of the chain's first block.
-        window_open_block: the first block of the epoch in which encrypted weights are revealed.
+        window_open_block: the first block of the epoch in which timelocked weights are revealed.
         window_close_block: the first block after that epoch.
-        reveal_round: the drand round at which encrypted content is revealed.
+        reveal_round: the drand round at which timelocked content is revealed.
         retry_at_block: the first block at which a limit of the chain allows the next attempt.
         left_out: weights that were not submitted.
         extrinsic: the last signed extrinsic.
@@ -178,7 +178,7 @@ class Job(BaseModel):
 
     @property
     def has_succeeded(self) -> bool:
-        """Return whether the write is on the chain, in plain or encrypted form."""
+        """Return whether the write is on the chain, in plain or timelocked form."""
         return self.state in SUCCEEDED
 
 

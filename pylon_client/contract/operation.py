@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pylon_client.contract.topology import SMALL_REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_SMALL_REQUEST_BYTES
 
 API_PREFIX: Final = "/api/v1"
 OPEN_SUBNET_PREFIX: Final = f"{API_PREFIX}/subnet/{{netuid}}"
@@ -49,7 +49,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
         per_subnet: whether it is about one subnet; otherwise about the chain, in open scope only.
         identity_only: whether it requires an identity.
         success_status: the HTTP status of a successful response.
-        request_max_bytes: maximum size of a request's body over NATS.
+        max_request_bytes: maximum size of a request's body over NATS.
         immutable_at_block: whether the reply for one block never changes.
     """
 
@@ -62,7 +62,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
     per_subnet: bool = True
     identity_only: bool = False
     success_status: int = 200
-    request_max_bytes: int = SMALL_REQUEST_MAX_BYTES
+    max_request_bytes: int = MAX_SMALL_REQUEST_BYTES
     immutable_at_block: bool = True
 
     @property

@@ -13,13 +13,13 @@ _GENERIC_PREFIX: Final = 42
 """The network prefix of Bittensor's addresses, which begin with a 5."""
 _KEY_BYTES: Final = 32
 _CHECKSUM_BYTES: Final = 2
-_TEXT_MAX: Final = 49
+_MAX_TEXT: Final = 49
 
 
 def is_address(text: str) -> bool:
     """Return whether a text is the ss58 address of a 32-byte key with Bittensor's prefix."""
     # A leading 1 encodes a zero and would be a second spelling of the same address.
-    if not text or len(text) > _TEXT_MAX or text.startswith("1"):
+    if not text or len(text) > _MAX_TEXT or text.startswith("1"):
         return False
     number = 0
     for character in text:
@@ -53,7 +53,7 @@ def validate_hotkey(text: Hotkey) -> Hotkey:
         ValueError: the text is not an ss58 address.
     """
     if not is_address(text):
-        raise ValueError(f"{text[:_TEXT_MAX]!r} is not an ss58 address")
+        raise ValueError(f"{text[:_MAX_TEXT]!r} is not an ss58 address")
     return text
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pylon_client.contract.types import (
-    MECHANISM_MAX,
-    NETUID_MAX,
+    MAX_MECHANISM,
+    MAX_NETUID,
     IdentityName,
     JobId,
     JobKind,
@@ -83,7 +83,7 @@ def validate_identity_name(text: str) -> IdentityName:
 
 
 def _parse_netuid(text: str) -> NetUid:
-    if not _NETUID.fullmatch(text) or int(text) > NETUID_MAX:
+    if not _NETUID.fullmatch(text) or int(text) > MAX_NETUID:
         raise InvalidSubjectError(f"{text!r} is not a netuid")
     return NetUid(int(text))
 
@@ -113,7 +113,7 @@ def _parse_kind(text: str) -> JobKind:
 
 
 def _parse_mechanism(text: str) -> MechanismId:
-    if not _MECHANISM.fullmatch(text) or int(text) > MECHANISM_MAX:
+    if not _MECHANISM.fullmatch(text) or int(text) > MAX_MECHANISM:
         raise InvalidSubjectError(f"{text!r} is not a mechanism")
     return MechanismId(int(text))
 

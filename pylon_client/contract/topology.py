@@ -92,9 +92,9 @@ STREAMS: Final = (EVENTS, JOB_QUEUE, JOB_STORE, LEASES, LEADERSHIP)
 
 QUEUE_GROUP: Final = "pylon"
 """The queue group of workers, among which NATS distributes requests."""
-REQUEST_MAX_BYTES: Final = 524_288
+MAX_REQUEST_BYTES: Final = 524_288
 """Maximum size of a request with weights; the weights of a full subnet have 300 kB."""
-SMALL_REQUEST_MAX_BYTES: Final = 16_384
+MAX_SMALL_REQUEST_BYTES: Final = 16_384
 """Maximum size of other requests; validating a large body takes a worker time."""
 REPLIES_IN_FLIGHT_BYTES: Final = 4 * 1024 * 1024
 """Maximum size of the expected replies of one connection together.

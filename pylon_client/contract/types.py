@@ -69,13 +69,13 @@ class JobKind(StrEnum):
     CERTIFICATE = "certificate"
 
 
-NETUID_MAX = 65_535
-MECHANISM_MAX = 15
+MAX_NETUID = 65_535
+MAX_MECHANISM = 15
 """Weights of mechanism m of subnet n are stored at m * 4096 + n, which is a u16."""
-BLOCK_NUMBER_MAX = 2**32 - 1
+MAX_BLOCK_NUMBER = 2**32 - 1
 
-NetUidField = Annotated[NetUid, Field(ge=0, le=NETUID_MAX)]
+NetUidField = Annotated[NetUid, Field(ge=0, le=MAX_NETUID)]
 """A netuid in a request, validated as u16."""
-BlockNumberField = Annotated[BlockNumber, Field(ge=0, le=BLOCK_NUMBER_MAX)]
+BlockNumberField = Annotated[BlockNumber, Field(ge=0, le=MAX_BLOCK_NUMBER)]
 """A block number in a request, validated as u32."""
-MechanismField = Annotated[MechanismId, Field(ge=0, le=MECHANISM_MAX)]
+MechanismField = Annotated[MechanismId, Field(ge=0, le=MAX_MECHANISM)]

@@ -15,25 +15,25 @@ from pydantic import (
 )
 
 from pylon_client.contract.deprecated_names import deprecated_names
-from pylon_client.contract.jobs import JOBS_PER_PAGE, JOBS_PER_PAGE_MAX, Job, JobList
+from pylon_client.contract.jobs import JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, Job, JobList
 from pylon_client.contract.models import NeuronCertificateKeypair
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
 
-WEIGHTS_MAX: Final = 4096
-COMMITMENT_MAX_BYTES: Final = 128
+MAX_WEIGHTS: Final = 4096
+MAX_COMMITMENT_BYTES: Final = 128
 """Maximum size of a raw field in the chain's commitments pallet, in bytes."""
-REVEALED_COMMITMENT_MAX_BYTES: Final = 768
+MAX_REVEALED_COMMITMENT_BYTES: Final = 768
 """Maximum size of the text in bytes; encrypted, it must fit the chain's limit of 1024 bytes."""
-BLOCKS_UNTIL_REVEAL_MAX: Final = 1_000_000
+MAX_BLOCKS_UNTIL_REVEAL: Final = 1_000_000
 
 
 def _limit_count(weights: object) -> object:
     # Checked before the items: validating tens of thousands of them would waste time.
-    if isinstance(weights, dict) and (count := len(weights)) > WEIGHTS_MAX:  # pyright: ignore[reportUnknownArgumentType] -- of anything
-        raise ValueError(f"At most {WEIGHTS_MAX} weights can be set, not {count}")
+    if isinstance(weights, dict) and (count := len(weights)) > MAX_WEIGHTS:  # pyright: ignore[reportUnknownArgumentType] -- of anything
+        raise ValueError(f"At most {MAX_WEIGHTS} weights can be set, not {count}")
     return weights  # pyright: ignore[reportUnknownVariableType] -- the same
 
 
@@ -57,8 +57,8 @@ def _normalize_hex(text: str) -> str:
         raise ValueError("passed commitment data is not a valid hex string.")
     if not digits:
         raise ValueError("Data should have at least 1 byte")
-    if len(digits) > 2 * COMMITMENT_MAX_BYTES:
-        raise ValueError(f"Data should have at most {COMMITMENT_MAX_BYTES} bytes")
+    if len(digits) > 2 * MAX_COMMITMENT_BYTES:
+        raise ValueError(f"Data should have at most {MAX_COMMITMENT_BYTES} bytes")
     return "0x" + digits.lower()
 
 
@@ -71,7 +71,7 @@ RequestedWeight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weights = Annotated[
     dict[HotkeyField, RequestedWeight],
     Field(
-        max_length=WEIGHTS_MAX,
+        max_length=MAX_WEIGHTS,
         # The rule of the validator below, as a JSON schema.
         json_schema_extra={"minProperties": 1, "not": {"additionalProperties": {"const": 0}}},
     ),
@@ -84,15 +84,15 @@ HexBytes = Annotated[
     AfterValidator(_normalize_hex),
     Field(
         json_schema_extra={
-            "pattern": f"^(0[xX])?([0-9a-fA-F]{{2}}){{1,{COMMITMENT_MAX_BYTES}}}$",
+            "pattern": f"^(0[xX])?([0-9a-fA-F]{{2}}){{1,{MAX_COMMITMENT_BYTES}}}$",
         }
     ),
 ]
 
 
-def _limit_sealed_size(text: str) -> str:
-    if len(text.encode()) > REVEALED_COMMITMENT_MAX_BYTES:
-        raise ValueError(f"should have at most {REVEALED_COMMITMENT_MAX_BYTES} bytes in UTF-8")
+def _limit_timelocked_size(text: str) -> str:
+    if len(text.encode()) > MAX_REVEALED_COMMITMENT_BYTES:
+        raise ValueError(f"should have at most {MAX_REVEALED_COMMITMENT_BYTES} bytes in UTF-8")
     return text
 
 
@@ -115,13 +115,13 @@ class SetCommitment(Params):
 
 
 class SetRevealedCommitment(Params):
-    """A text to put on the chain encrypted; the chain reveals it later."""
+    """A text to put on the chain under a timelock; the chain reveals it later."""
 
-    commitment: Annotated[str, AfterValidator(_limit_sealed_size)] = Field(
-        min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES
+    commitment: Annotated[str, AfterValidator(_limit_timelocked_size)] = Field(
+        min_length=1, max_length=MAX_REVEALED_COMMITMENT_BYTES
     )
     blocks_until_reveal: Annotated[int, BeforeValidator(_as_integer)] = Field(
-        ge=1, le=BLOCKS_UNTIL_REVEAL_MAX
+        ge=1, le=MAX_BLOCKS_UNTIL_REVEAL
     )
 
 
@@ -146,7 +146,7 @@ class ListJobs(Params):
         state: `open` or `ended`; None for both.
     """
 
-    limit: int = Field(default=JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
+    limit: int = Field(default=JOBS_PER_PAGE, ge=1, le=MAX_JOBS_PER_PAGE)
     # Both may be omitted; REST parameters cannot be null.
     before: Annotated[
         str | None,
@@ -203,7 +203,7 @@ class CommitmentSet(WriteReply):
 
 
 class RevealedCommitmentSet(WriteReply):
-    """The encrypted commitment is on the chain until the drand round of its reveal."""
+    """The timelocked commitment is on the chain until the drand round of its reveal."""
 
     reveal_round: int
     job_id: JobId
@@ -217,7 +217,7 @@ PUT_WEIGHTS: Final = Operation(
     method="PUT",
     path="/weights",
     identity_only=True,
-    request_max_bytes=REQUEST_MAX_BYTES,
+    max_request_bytes=MAX_REQUEST_BYTES,
 )
 PUT_MECHANISM_WEIGHTS: Final = Operation(
     name="weights.put_mechanism",
@@ -227,7 +227,7 @@ PUT_MECHANISM_WEIGHTS: Final = Operation(
     method="PUT",
     path="/mechanism/{mechanism_id}/weights",
     identity_only=True,
-    request_max_bytes=REQUEST_MAX_BYTES,
+    max_request_bytes=MAX_REQUEST_BYTES,
 )
 SET_COMMITMENT: Final = Operation(
     name="commitment.set",
@@ -241,7 +241,7 @@ SET_COMMITMENT: Final = Operation(
 )
 SET_REVEALED_COMMITMENT: Final = Operation(
     name="commitment.set_revealed",
-    summary="Put an encrypted commitment on the chain, and wait for it",
+    summary="Put a timelocked commitment on the chain, and wait for it",
     params=SetRevealedCommitment,
     reply=RevealedCommitmentSet,
     method="POST",

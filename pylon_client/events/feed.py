@@ -26,8 +26,8 @@ from pylon_client.nats.nats_errors import PermissionViolation
 
 __all__ = ["EventFeed", "EventLogReader", "FeedCounts", "FeedEvent", "event_log_via_worker"]
 
-PENDING_MAX_MSGS: Final = 256
-PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_PENDING_MSGS: Final = 256
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 
 
 class EventFeed:
@@ -42,7 +42,7 @@ class EventFeed:
         event_log: reads stored events.
         after: block of the last event that the reader has, for each subject without a wildcard;
             the feed resumes after it. None starts with the newest event of each subject.
-        pending_max_msgs: maximum number of events per subject that are queued for the reader.
+        max_pending_msgs: maximum number of events per subject that are queued for the reader.
             Further ones are dropped, counted in `NatsConnection.counts`, and read from the log.
 
     Attributes:
@@ -56,14 +56,14 @@ class EventFeed:
         event_log: EventLogReader,
         *,
         after: BlockNumber | None = None,
-        pending_max_msgs: int = PENDING_MAX_MSGS,
+        max_pending_msgs: int = MAX_PENDING_MSGS,
     ) -> None:
         self.counts: Final = FeedCounts()
         self._connection = connection
         self._subjects = tuple(subjects)
         self._event_log = event_log
         self._after = after
-        self._pending_max_msgs = pending_max_msgs
+        self._max_pending_msgs = max_pending_msgs
         # Events are queued in the subscriptions, which have a limit. This holds the next one only.
         self._delivered: asyncio.Queue[FeedEvent] = asyncio.Queue(maxsize=1)
         self._next_task: asyncio.Task[FeedEvent] | None = None
@@ -126,8 +126,8 @@ class EventFeed:
                 self._connection.subscription(
                     subject,
                     self._on_message,
-                    pending_max_msgs=self._pending_max_msgs,
-                    pending_max_bytes=PENDING_MAX_BYTES,
+                    max_pending_msgs=self._max_pending_msgs,
+                    max_pending_bytes=MAX_PENDING_BYTES,
                 )
             )
         # Without a flush, the connection is lost: the reconnect reports a gap.

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_INITIAL_DELAY_S: Final = 0.1
 RETRY_MAX_DELAY_S: Final = 5.0
-IDLE_MIN_S: Final = 1.0
-IDLE_MAX_S: Final = 20.0
+MIN_IDLE_S: Final = 1.0
+MAX_IDLE_S: Final = 20.0
 """Maximum seconds without an event before a worker is probed; longer than a block takes."""
 
 Confirm = Callable[[], Awaitable[None]]
@@ -62,7 +62,7 @@ class ResumingStream(Generic[ReplyT]):
         self._stream = stream
         self._after = after
         self._give_up_after_s = give_up_after_s
-        self._idle_s = min(max(give_up_after_s / 2, IDLE_MIN_S), IDLE_MAX_S)
+        self._idle_s = min(max(give_up_after_s / 2, MIN_IDLE_S), MAX_IDLE_S)
         self._stack = AsyncExitStack()
         self._items: AsyncIterator[StreamItem] | None = None
         self._next_task: asyncio.Future[StreamItem] | None = None

@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 RETRY_INITIAL_DELAY_S: Final = 0.1
 RETRY_MAX_DELAY_S: Final = 5.0
-INCOMPLETE_READS_MAX: Final = 4
+MAX_INCOMPLETE_READS: Final = 4
 """Maximum reads of the log that lack an expected event: a replica may lag behind."""
-OUT_OF_ORDER_MAX: Final = EVENTS.max_msgs_per_subject
+MAX_OUT_OF_ORDER: Final = EVENTS.max_msgs_per_subject
 """Maximum number of buffered events whose predecessors are missing."""
 GIVE_UP_AFTER_S: Final = 60.0
 """Seconds without a reply of the log after which the missing events count as lost."""
@@ -102,9 +102,9 @@ class EventSequence:
                 await self._deliver_in_order(event)
             elif number > self._last_delivered:
                 self._counts.gaps += not self._out_of_order
-                if len(self._out_of_order) < OUT_OF_ORDER_MAX:
+                if len(self._out_of_order) < MAX_OUT_OF_ORDER:
                     self._out_of_order[number] = event
-                if len(self._out_of_order) == OUT_OF_ORDER_MAX or not self._catching_up:
+                if len(self._out_of_order) == MAX_OUT_OF_ORDER or not self._catching_up:
                     self._needs_catch_up.set()
 
     async def run(self) -> None:
@@ -156,7 +156,7 @@ class EventSequence:
         if self._announced <= (-1 if self._last_delivered is None else self._last_delivered):
             return False
         self._incomplete_reads += 1
-        if self._incomplete_reads <= INCOMPLETE_READS_MAX:
+        if self._incomplete_reads <= MAX_INCOMPLETE_READS:
             return True
         self._announced, self._incomplete_reads = BlockNumber(-1), 0
         return False
@@ -170,7 +170,7 @@ class EventSequence:
         first_buffered = self._out_of_order[min(self._out_of_order)]
         if stored_event is not None and stored_event.block.number < first_buffered.block.number:
             return stored_event
-        if stored_event is None and self._incomplete_reads < INCOMPLETE_READS_MAX:
+        if stored_event is None and self._incomplete_reads < MAX_INCOMPLETE_READS:
             self._incomplete_reads += 1
             return None
         first_lost = (
@@ -199,7 +199,7 @@ class EventSequence:
                 return stored_event
             raise_if_cancelled()
             if self._out_of_order and clock_s() - began_s > GIVE_UP_AFTER_S:
-                self._incomplete_reads = INCOMPLETE_READS_MAX
+                self._incomplete_reads = MAX_INCOMPLETE_READS
                 return None
             await backoff.wait()
 

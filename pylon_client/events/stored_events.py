@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -17,7 +17,7 @@ from pylon_client.contract.subjects import (
     ReplaySubject,
     parse_subject,
 )
-from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
+from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
 from pylon_client.nats.nats_connection import NatsConnection
 
 REPLAY_TIMEOUT_S: Final = 10.0
@@ -83,7 +83,7 @@ def event_log_via_worker(
         try:
             reply = await connection.request(
                 str(request_subject),
-                wire.encode(ReplayParams(after=after)),
+                json_codec.encode(ReplayParams(after=after)),
                 timeout_s=REPLAY_TIMEOUT_S,
             )
         except FailureError as error:
@@ -129,6 +129,6 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
 
 
 def _parse_number(text: str) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) > BLOCK_NUMBER_MAX:
+    if not _NUMBER.fullmatch(text) or int(text) > MAX_BLOCK_NUMBER:
         raise ValueError(text)
     return int(text)

@@ -6,7 +6,7 @@ from typing import Final
 
 from pylon_client.errors import PylonResponseException
 
-EVENT_MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 """Maximum size of one event in bytes; Pylon's events are smaller."""
 
 
@@ -36,14 +36,14 @@ async def parse_sse(chunks: AsyncIterable[bytes]) -> AsyncGenerator[ServerSentEv
         chunks: the bytes of the response, split anywhere.
 
     Raises:
-        PylonResponseException: an event exceeds `EVENT_MAX_BYTES`.
+        PylonResponseException: an event exceeds `MAX_EVENT_BYTES`.
     """
     rest = b""
     fields: dict[str, list[bytes]] = {}
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > EVENT_MAX_BYTES:
-            raise PylonResponseException(f"An event of Pylon exceeds {EVENT_MAX_BYTES} bytes")
+        if len(rest) > MAX_EVENT_BYTES:
+            raise PylonResponseException(f"An event of Pylon exceeds {MAX_EVENT_BYTES} bytes")
         for ended in lines:
             line = ended.removesuffix(b"\r")
             if line:

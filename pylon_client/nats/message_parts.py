@@ -14,10 +14,10 @@ from pylon_client.contract import headers as wire_headers
 _STREAM: Final = "Nats-Stream"
 
 
-def split_body(body: bytes, part_max_bytes: int) -> list[bytes]:
-    """Return the parts of a body, at least one, each of at most `part_max_bytes` bytes."""
-    starts = range(0, max(len(body), 1), part_max_bytes)
-    return [body[start : start + part_max_bytes] for start in starts]
+def split_body(body: bytes, max_part_bytes: int) -> list[bytes]:
+    """Return the parts of a body, at least one, each of at most `max_part_bytes` bytes."""
+    starts = range(0, max(len(body), 1), max_part_bytes)
+    return [body[start : start + max_part_bytes] for start in starts]
 
 
 class PartJoiner:

@@ -45,9 +45,9 @@ READ_RETRY_WINDOW_S: Final = 2.0
 Enough for this connection and those of workers to reach another server of the cluster."""
 PING_INTERVAL_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5.0
-PENDING_MAX_MSGS: Final = 65_536
-PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
-HEADERS_MAX_BYTES: Final = 4096
+MAX_PENDING_MSGS: Final = 65_536
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+MAX_HEADERS_BYTES: Final = 4096
 """Bytes of the server's `max_payload` that are reserved for headers.
 
 The server closes the connection on a larger message."""
@@ -112,8 +112,8 @@ class NatsConnection:
 
     @property
     def max_payload_bytes(self) -> int:
-        """Return the maximum size of a body, beside headers of up to `HEADERS_MAX_BYTES`."""
-        return self.nats.max_payload - HEADERS_MAX_BYTES
+        """Return the maximum size of a body, beside headers of up to `MAX_HEADERS_BYTES`."""
+        return self.nats.max_payload - MAX_HEADERS_BYTES
 
     def on_gap(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever messages may have been lost: after a reconnect or a drop.
@@ -177,12 +177,12 @@ class NatsConnection:
         callback: Callable[[ReceivedMsg], Awaitable[None]],
         *,
         queue: str = "",
-        pending_max_msgs: int = PENDING_MAX_MSGS,
-        pending_max_bytes: int = PENDING_MAX_BYTES,
+        max_pending_msgs: int = MAX_PENDING_MSGS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Subscription:
         """Call `callback` with every message, one at a time, in the order of arrival.
 
-        While more than `pending_max_msgs` messages or `pending_max_bytes` bytes are queued for the
+        While more than `max_pending_msgs` messages or `max_pending_bytes` bytes are queued for the
         callback, new messages are dropped and counted, and the listeners of `on_gap` are called.
 
         Raises:
@@ -193,8 +193,8 @@ class NatsConnection:
             subject,
             queue=queue,
             cb=callback,
-            pending_msgs_limit=pending_max_msgs,
-            pending_bytes_limit=pending_max_bytes,
+            pending_msgs_limit=max_pending_msgs,
+            pending_bytes_limit=max_pending_bytes,
         )
 
     @contextlib.asynccontextmanager
@@ -203,8 +203,8 @@ class NatsConnection:
         subject: str,
         callback: Callable[[ReceivedMsg], Awaitable[None]],
         *,
-        pending_max_msgs: int = PENDING_MAX_MSGS,
-        pending_max_bytes: int = PENDING_MAX_BYTES,
+        max_pending_msgs: int = MAX_PENDING_MSGS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> AsyncGenerator[None]:
         """Subscribe within the block; see `subscribe`.
 
@@ -215,8 +215,8 @@ class NatsConnection:
             subscription = await self.subscribe(
                 subject,
                 callback,
-                pending_max_msgs=pending_max_msgs,
-                pending_max_bytes=pending_max_bytes,
+                max_pending_msgs=max_pending_msgs,
+                max_pending_bytes=max_pending_bytes,
             )
         except (nats.errors.Error, OSError) as error:
             raise FailureError(

@@ -15,9 +15,9 @@ from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES
 
 DEFAULT_REPLY_BYTES: Final = 64 * 1024
 """Assumed size of the first reply of a subject, in bytes."""
-RESERVATION_MAX_S: Final = 1.0
+MAX_RESERVATION_S: Final = 1.0
 """Seconds after which a reservation ends without a reply: a slow reply is not part of a burst."""
-SUBJECTS_MAX: Final = 512
+MAX_SUBJECTS: Final = 512
 """Maximum number of subjects whose reply sizes are stored."""
 
 
@@ -28,16 +28,16 @@ class ReplyBudget:
 
     Args:
         max_bytes: maximum size of the expected replies together.
-        reservation_max_s: seconds after which a request without a reply no longer counts.
+        max_reservation_s: seconds after which a request without a reply no longer counts.
     """
 
     def __init__(
         self,
         max_bytes: int = REPLIES_IN_FLIGHT_BYTES,
-        reservation_max_s: float = RESERVATION_MAX_S,
+        max_reservation_s: float = MAX_RESERVATION_S,
     ) -> None:
         self._max_bytes = max_bytes
-        self._reservation_max_s = reservation_max_s
+        self._max_reservation_s = max_reservation_s
         self._reserved_bytes = 0
         self._sizes: dict[str, int] = {}
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -51,7 +51,7 @@ class ReplyBudget:
         """Record the size of a reply of a subject."""
         self._sizes.pop(subject, None)
         self._sizes[subject] = size_bytes
-        if len(self._sizes) > SUBJECTS_MAX:
+        if len(self._sizes) > MAX_SUBJECTS:
             del self._sizes[next(iter(self._sizes))]
 
     @contextlib.asynccontextmanager
@@ -67,7 +67,7 @@ class ReplyBudget:
                 is_reserved = False
                 self._release(size_bytes)
 
-        timer = asyncio.get_running_loop().call_later(self._reservation_max_s, release)
+        timer = asyncio.get_running_loop().call_later(self._max_reservation_s, release)
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from pylon_client.nats.nats_reply import Reply, raise_for_failure
 from pylon_client.nats.pending_requests import PendingRequests
 from pylon_client.nats.reply_budget import ReplyBudget
 
-SIGNER_WAIT_MAX_S: Final = 15.0
+MAX_SIGNER_WAIT_S: Final = 15.0
 """Seconds for which a request waits for a signer to start; about the duration of a restart."""
 SIGNER_RETRY_DELAY_S: Final = 0.25
 READ_RETRY_DELAY_S: Final = 0.05
@@ -126,7 +126,7 @@ class RequestSender:
             headers: the headers, except for the timeout, which is counted from each sending.
             until_s: the end of the timeout, by `time.monotonic`.
         """
-        give_up_at_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
+        give_up_at_s = time.monotonic() + (MAX_SIGNER_WAIT_S if needs_signer(subject) else 0)
         while True:
             left_s = until_s - time.monotonic()
             sent = {**headers, wire_headers.TIMEOUT: wire_headers.encode_timeout(left_s)}

@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 STREAM_READ_TIMEOUT_S: Final = 60.0
 """Seconds without a byte after which a stream counts as broken; the bridge sends one every 15 s."""
-STREAM_RETRY_MAX_S: Final = 10.0
+MAX_STREAM_RETRY_S: Final = 10.0
 """Maximum seconds to wait before reconnecting, whatever the server asks for."""
-JOB_STREAMS_MAX: Final = 16
+MAX_JOB_STREAMS: Final = 16
 """Maximum number of concurrent job streams; further jobs are polled.
 
 Each stream uses one of the pool's 100 connections."""
@@ -129,8 +129,8 @@ class HttpTransport:
         Raises:
             BasePylonException: the stream cannot be opened.
         """
-        if self._job_streams >= JOB_STREAMS_MAX:
-            raise PylonRequestException(f"{JOB_STREAMS_MAX} jobs are streamed already")
+        if self._job_streams >= MAX_JOB_STREAMS:
+            raise PylonRequestException(f"{MAX_JOB_STREAMS} jobs are streamed already")
         self._job_streams += 1
         try:
             async with self._job_stream(job_id) as response:
@@ -190,7 +190,7 @@ class HttpTransport:
         with self._translate_errors():
             async for event in parse_sse(response.aiter_bytes()):
                 if event.retry_s is not None:
-                    retry_s = min(event.retry_s, STREAM_RETRY_MAX_S)
+                    retry_s = min(event.retry_s, MAX_STREAM_RETRY_S)
                 if event.kind == "missed":
                     is_after_gap = True
                 elif event.id is not None:

@@ -84,7 +84,7 @@ def set_weights_row(
     Raises:
         DispatchError: the chain rejects the weights.
     """
-    sealed = value(draft, "CommitRevealWeightsEnabled", netuid)
+    uses_commit_reveal = value(draft, "CommitRevealWeightsEnabled", netuid)
     index = storage_index(netuid, mechanism)
     ensure(netuid != ROOT_NETUID, "CanNotSetRootNetworkWeights")
     ensure(len(uids) == len(weights), "WeightVecNotEqualSize")
@@ -96,7 +96,7 @@ def set_weights_row(
     least_key = value(draft, "WeightsVersionKey", netuid)
     is_current = version_key is None or least_key == 0 or version_key >= least_key
     ensure(is_current, "IncorrectWeightVersionKey")
-    in_time = sealed or rate_limit_allows(draft, index, netuid, uid, draft.number)
+    in_time = uses_commit_reveal or rate_limit_allows(draft, index, netuid, uid, draft.number)
     ensure(in_time, "SettingWeightsTooFast")
     is_self = list(uids) == [uid]
     permits = uid_vector(draft, "ValidatorPermit", netuid, count, default=False)
@@ -108,7 +108,7 @@ def set_weights_row(
     ensure(is_self or len(uids) >= least, "WeightVecLengthIsLow")
     row = list(zip(uids, upscale(weights), strict=True))
     draft.put(SUBTENSOR, "Weights", index, uid, row)
-    if not sealed:
+    if not uses_commit_reveal:
         _set_last_update(draft, index, netuid, uid)
 
 

@@ -93,10 +93,10 @@ def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:
     scale.read_bytes(_DEPOSIT_BYTES)
     commitment_block = BlockNumber(scale.read_uint(_BLOCK_BYTES))
     fields = [_decode_field(scale) for _ in range(scale.read_compact())]
-    sealed = [field for field in fields if isinstance(field, _TimelockedField)]
-    if sealed:
+    timelocked = [field for field in fields if isinstance(field, _TimelockedField)]
+    if timelocked:
         # The chain accepts several fields; the commitment is revealed when the last of them is.
-        last = max(sealed, key=lambda one: one.reveal_round)
+        last = max(timelocked, key=lambda one: one.reveal_round)
         return TimelockEncryptedCommitment(
             commitment_block_number=commitment_block,
             hotkey=hotkey,

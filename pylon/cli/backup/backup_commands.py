@@ -37,8 +37,8 @@ def backup(
     """Write all jobs to one file, for `pylon restore`.
 
     Workers may run. Reads the Pylon that runs from PYLON_HOME, else the NATS at PYLON_NATS_URL,
-    else the stopped Pylon in PYLON_HOME. The file may contain sealed content that is not revealed
-    yet, so its mode is 0600. It contains no passwords and no keys.
+    else the stopped Pylon in PYLON_HOME. The file may contain timelocked content that is not
+    revealed yet, so its mode is 0600. It contains no passwords and no keys.
     """
     from pylon.cli.backup.backup_file import BackupError, create_private_file
     from pylon.cli.backup.backup_run import make_backup

@@ -78,8 +78,9 @@ async def _provision(connection: NatsConnection, replicas: int) -> None:
         await asyncio.wait({provisioning, denied}, return_when=asyncio.FIRST_COMPLETED)
         if denied.done():
             raise BackupError(
-                f"NATS denies access to its streams: {denied.result()} Set PYLON_NATS_WORKER_PASSWORD, "
-                "and give NATS the users that `pylon nats-conf` generates"
+                f"NATS denies access to its streams: {denied.result()} "
+                "Set PYLON_NATS_WORKER_PASSWORD, and give NATS the users "
+                "that `pylon nats-conf` generates"
             )
         await provisioning
     finally:

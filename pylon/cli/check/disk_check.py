@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pylon.cli.check.findings import Finding, failure, ok
 from pylon.nats_server.embedded_process import listening_port
 
-FREE_MIN_BYTES: Final = 2**30
+MIN_FREE_BYTES: Final = 2**30
 """Free bytes below which the disk counts as full: less than a large deployment needs per day."""
 _STATE_FOLDERS: Final = ("", "devnet")
 """Folders of the home with the state of `pylon up`: of a real chain and of the simulated chain."""
@@ -44,7 +44,7 @@ def _free_space(folder: Path, contents: str) -> Finding:
     except OSError as error:
         return failure("disk", f"{folder} cannot be read ({error.strerror})", "correct PYLON_HOME")
     text = f"{free / 2**30:.1f} GiB free in {folder}, {contents}"
-    if free < FREE_MIN_BYTES:
+    if free < MIN_FREE_BYTES:
         return failure("disk", text, "make room on its disk")
     return ok("disk", text)
 

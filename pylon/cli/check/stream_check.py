@@ -24,7 +24,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 STALE_BLOCKS: Final = 5
 """Maximum age of the newest published block, in block times."""
-STALE_MIN_S: Final = 10.0
+MIN_STALE_S: Final = 10.0
 """Minimum of that age, in seconds, for chains with short block times."""
 _PROBE_SUBJECT: Final = f"$KV.{LEASES_BUCKET}.check"
 """Subject of a key that expires like a lease."""
@@ -61,7 +61,7 @@ async def _check_events(connection: NatsConnection, block_duration_s: float) -> 
         return ok(subject, "none yet; the first worker publishes them")
     age_s = max(0.0, time.time() - newest.stored_at.timestamp())
     text = f"the newest is {newest.block_number}, published {age_s:.0f} s ago"
-    if age_s <= max(STALE_BLOCKS * block_duration_s, STALE_MIN_S):
+    if age_s <= max(STALE_BLOCKS * block_duration_s, MIN_STALE_S):
         return ok(subject, text)
     text += f", at {datetime.fromtimestamp(newest.stored_at.timestamp(), UTC):%Y-%m-%dT%H:%M:%SZ}"
     leases = Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S)

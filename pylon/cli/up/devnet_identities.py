@@ -9,7 +9,7 @@ from pylon_devnet.population import SUBNETS
 WALLETS_FOLDER = "wallets"
 HOTKEY_NAME = "default"
 HEAD_SILENCE_BLOCKS = 3
-HEAD_SILENCE_MIN_S = 10.0
+MIN_HEAD_SILENCE_S = 10.0
 """Minimum head silence, in seconds: a busy laptop may delay short blocks for longer."""
 IDENTITIES = {f"sn{subnet.netuid}": subnet.netuid for subnet in SUBNETS}
 """Netuid by identity; the identity's validator is uid 0 of the subnet."""
@@ -38,7 +38,7 @@ def devnet_settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict
 
     It overrides the user's settings, which are for another chain and its wallets.
     """
-    head_silence_s = max(HEAD_SILENCE_MIN_S, HEAD_SILENCE_BLOCKS * block_time_s)
+    head_silence_s = max(MIN_HEAD_SILENCE_S, HEAD_SILENCE_BLOCKS * block_time_s)
     environment = {
         "PYLON_BLOCK_DURATION_SECONDS": str(block_time_s),
         "PYLON_HEAD_SILENCE_SECONDS": str(head_silence_s),

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_REPORT_S: Final = 2.0
 """Delay before the first report of a missing component, in seconds; it doubles each time."""
-REPORT_MAX_S: Final = 60.0
+MAX_REPORT_S: Final = 60.0
 """Maximum delay between two reports, in seconds."""
 POLL_S: Final = 0.1
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -87,7 +87,7 @@ class ReportSchedule:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._backoff = Backoff(FIRST_REPORT_S, REPORT_MAX_S, jitter=False)
+        self._backoff = Backoff(FIRST_REPORT_S, MAX_REPORT_S, jitter=False)
         self._due_s = now_s + self._backoff.next_delay_s()
 
     def is_due(self, now_s: float) -> bool:

@@ -51,7 +51,7 @@ class WeightsStatus(BittensorModel):
     Attributes:
         weights_submitted: whether weights were accepted for that epoch and have not failed, or are
             on the chain.
-        weights_on_chain: whether the weights are on the chain at that block, set or encrypted.
+        weights_on_chain: whether the weights are on the chain at that block, set or timelocked.
     """
 
     weights_submitted: bool

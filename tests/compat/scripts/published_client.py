@@ -22,7 +22,7 @@ warnings.simplefilter("ignore")
 def methods_of(api: Any) -> dict[str, inspect.Signature]:
     """Return the public methods, writes first, so that reads find something.
 
-    Of these `set_commitment` is the last, since v1 shows no commitment that is sealed.
+    Of these `set_commitment` is the last, since v1 shows no commitment that is timelocked.
     """
     methods = {
         name: inspect.signature(method)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bridge.header_limit import MAX_HEADER_BYTES
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.tcp_proxy import TcpProxy
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
@@ -189,7 +189,7 @@ CHUNKED = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r
         (CHUNKED + b"X: ", MAX_HEADER_BYTES),
         (
             b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n",
-            REQUEST_MAX_BYTES,
+            MAX_REQUEST_BYTES,
         ),
     ],
     ids=["header", "path", "trailer", "unread body"],
@@ -202,7 +202,7 @@ async def test_a_body_after_the_response_is_discarded_up_to_a_limit(
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(begin)
         sent_bytes = 0
-        most_bytes = 16 * REQUEST_MAX_BYTES
+        most_bytes = 16 * MAX_REQUEST_BYTES
         # It is closed by the other side, long before this is over.
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(HANGS_AFTER_S):

@@ -347,10 +347,13 @@ async def test_all_writes_and_streams(product: Product, transport: str, flavour:
             assert (await call("wait_for_job", made.job_id)).has_succeeded
             await until_readable(product)
             assert (await call("get_own_certificate")).public_key == made.public_key
-            sealed = await call("set_revealed_commitment", own, 100)
+            timelocked = await call("set_revealed_commitment", own, 100)
             await until_readable(product)
             typed = (await call("get_own_typed_commitment")).commitment
-            assert (typed.kind, typed.reveal_round) == ("timelock_encrypted", sealed.reveal_round)
+            assert (typed.kind, typed.reveal_round) == (
+                "timelock_encrypted",
+                timelocked.reveal_round,
+            )
 
             blocks = await first_two("blocks")
             assert blocks[1].number == blocks[0].number + 1

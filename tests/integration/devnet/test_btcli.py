@@ -63,7 +63,7 @@ async def test_weights_and_axon(home: Path) -> None:
         plain = await btcli(
             devnet, home, *("weights", "set", "--netuid", "1", *uids, "-w", "sn1", "-H", "default")
         )
-        sealed = await btcli(
+        timelocked = await btcli(
             devnet,
             home,
             *("weights", "set", "--netuid", "12", *uids, "-w", "sn12", "-H", "default"),
@@ -74,8 +74,8 @@ async def test_weights_and_axon(home: Path) -> None:
             *("axon", "set", "--netuid", "1", "--ip", "203.0.113.7", "--port", "8091", "--tls"),
             *("--certificate", "0x01ff00aa", "-w", "sn1", "-H", "default"),
         )
-        assert (plain["success"], sealed["success"], axon["success"]) == (True, True, True)
-        assert sealed["data"]["reveal_round"] > 0
+        assert (plain["success"], timelocked["success"], axon["success"]) == (True, True, True)
+        assert timelocked["data"]["reveal_round"] > 0
         async with bittensor.Client(devnet.url) as client:
             row = await client.query(st.SubtensorModule.Weights, [1, 0])
             assert [tuple(one) for one in row] == [(20, 21845), (30, 65535)]

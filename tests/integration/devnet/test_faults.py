@@ -19,7 +19,7 @@ from pylon_devnet.population import dev_coldkey_seed, hotkey
 from tests.support.chain.dev_wallet import dev_wallet
 from tests.support.chain.sdk_storage import st
 from tests.support.chain.signing import signed
-from tests.support.chain.timelock import ROUND_1000, store_sealed
+from tests.support.chain.timelock import ROUND_1000, store_timelocked
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 NOW = {"signer": "hotkey", "wait_for_finalization": False}
@@ -368,7 +368,7 @@ async def test_every_control_over_http() -> None:
             assert (await control("GET /applied"))[0]["call"] == "System.remark"
             assert await control("GET /applied/counts") == {hotkey(1, 0): {"System.remark": 1}}
             assert await control("GET /pool/most-in-flight") == 1
-        store_sealed(devnet, 2, hotkey(2, 3), "a text")
+        store_timelocked(devnet, 2, hotkey(2, 3), "a text")
         await devnet.advance()
         for what, given in (
             (

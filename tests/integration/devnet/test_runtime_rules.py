@@ -174,19 +174,19 @@ async def test_commitments_are_free(devnet: Devnet, client: bittensor.Client) ->
 async def test_bounded_data_is_refused_before_it_is_read(
     devnet: Devnet, client: bittensor.Client
 ) -> None:
-    """The node cannot decode more than 1,024 sealed bytes, 512 plain ones, or three fields."""
+    """The node cannot decode more than 1,024 timelocked bytes, 512 plain ones, or three fields."""
     devnet.set_storage("Commitments", "MaxSpace", [], 10_000)
     await devnet.advance()
 
     def of(*fields: Any) -> Any:
         return calls.Commitments.set_commitment(netuid=1, info={"fields": list(fields)})
 
-    def sealed(size: int) -> Any:
+    def timelocked(size: int) -> Any:
         return {"TimelockEncrypted": {"encrypted": b"\x01" * size, "reveal_round": FUTURE}}
 
-    for most in (of(sealed(1024)), of({"BigRaw": b"x" * 512}), of(*["None"] * 3)):
+    for most in (of(timelocked(1024)), of({"BigRaw": b"x" * 512}), of(*["None"] * 3)):
         assert await included(devnet, client, most, dev_wallet("sn1")) is None
-    for more in (of(sealed(1025)), of({"BigRaw": b"x" * 513}), of(*["None"] * 4)):
+    for more in (of(timelocked(1025)), of({"BigRaw": b"x" * 513}), of(*["None"] * 4)):
         result = await client.submit_call(
             more, dev_wallet("sn1"), signer="hotkey", wait_for_finalization=False
         )

@@ -21,7 +21,7 @@ from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signer_directory import SignerAnnouncement
 from pylon.nats_server.permissions import authorization_config
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
@@ -93,8 +93,8 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
             parked = await sn1.put_weights(weights_of(devnet, 1, 4))
             await becomes(sn1, parked.job_id, is_parked)
             devnet.stall_finality()
-            sealed = await sn12.put_weights(weights_of(devnet, 12, 3))
-            await becomes(sn12, sealed.job_id, lambda job: job.state in IN_FLIGHT)
+            timelocked = await sn12.put_weights(weights_of(devnet, 12, 3))
+            await becomes(sn12, timelocked.job_id, lambda job: job.state in IN_FLIGHT)
             backup = await pylon_command(
                 folder, variables(folder, devnet, server.url), "backup", "jobs.zip"
             )
@@ -102,13 +102,13 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
             assert devnet.chain.genesis_hash.hex() in backup.err
             devnet.resume_finality()
             devnet.set_hyperparameter(1, "WeightsSetRateLimit", 0)
-            assert (await ended(sn12, sealed.job_id)).state is JobState.COMMITTED
+            assert (await ended(sn12, timelocked.job_id)).state is JobState.COMMITTED
             assert (await ended(sn1, parked.job_id)).state is JobState.CONFIRMED
             later = await sn2.put_weights(weights_of(devnet, 2, 5))
             assert (await ended(sn2, later.job_id)).state is JobState.CONFIRMED
             await worker.kill()
             await server.kill()
-    return Put(done.job_id, parked.job_id, sealed.job_id, later.job_id)
+    return Put(done.job_id, parked.job_id, timelocked.job_id, later.job_id)
 
 
 async def test_restored_jobs_end_and_none_is_submitted_twice(
@@ -176,7 +176,7 @@ async def test_a_restore_requires_stopped_workers_and_replace_for_existing_jobs(
         connection = await nats.connect()
 
         async def announce() -> None:
-            body = wire.encode(SignerAnnouncement(hotkey=None, cause="none", problem="none"))
+            body = json_codec.encode(SignerAnnouncement(hotkey=None, cause="none", problem="none"))
             while True:
                 await SignerEvents(connection).publish(IdentityName("sn2"), body)
                 await asyncio.sleep(0.05)

@@ -37,14 +37,14 @@ async def test_weights_and_commitments_are_set(
         answer = await sn2.put_weights(weights_of(deployment.devnet, 2, 3, 5))
         assert (answer.detail, answer.count) == ("weights update scheduled", 2)
         sn12 = await identity("sn12")
-        sealed = await sn12.put_weights(weights_of(deployment.devnet, 12, 3))
+        timelocked = await sn12.put_weights(weights_of(deployment.devnet, 12, 3))
         said = await sn2.set_commitment("0xff00")
         assert said.detail == "Commitment set successfully."
         later = await sn12.set_revealed_commitment("later", blocks_until_reveal=50)
         assert later.reveal_round > 0
         job = await ended(sn2, answer.job_id)
         assert job.state is JobState.CONFIRMED
-        committed = await ended(sn12, sealed.job_id)
+        committed = await ended(sn12, timelocked.job_id)
         assert committed.state is JobState.COMMITTED
         assert committed.reveal_round
         assert committed.window_open_block
@@ -53,7 +53,7 @@ async def test_weights_and_commitments_are_set(
         assert committed.included_block
         assert len((await sn2.get_jobs()).jobs) == 2
         with pytest.raises(PylonNotFound):
-            await sn2.get_job(sealed.job_id)
+            await sn2.get_job(timelocked.job_id)
     assert deployment.applied() == 4
 
 

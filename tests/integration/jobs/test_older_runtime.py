@@ -50,7 +50,7 @@ async def test_the_sdk_cannot_set_weights_on_this_runtime(devnet: Devnet) -> Non
             await client.query(st.SubtensorModule.SubnetEpochConsensus, [1])
 
 
-async def test_plain_and_sealed_weights_are_set(
+async def test_plain_and_timelocked_weights_are_set(
     deployment: Deployment,
     identity: IdentityOf,
 ) -> None:

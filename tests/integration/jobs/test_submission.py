@@ -124,8 +124,8 @@ async def test_a_write_is_found_and_is_on_chain(
     assert not await chain.is_on_chain(
         kind, NetUid(netuid), FIRST, own, BlockNumber(inclusion.block - 1)
     )
-    sealed = kind is JobKind.REVEALED_COMMITMENT or identity == "sn12"
-    assert (signed.reveal_round is not None) == sealed
+    timelocked = kind is JobKind.REVEALED_COMMITMENT or identity == "sn12"
+    assert (signed.reveal_round is not None) == timelocked
     assert sum(devnet.applied_counts()[own].values()) == 1
 
 
@@ -195,7 +195,7 @@ async def test_a_refusal_that_a_new_signature_resolves_is_retried(
         await chain.close()
 
 
-async def test_a_clock_that_is_behind_does_not_affect_sealing(
+async def test_a_clock_that_is_behind_does_not_affect_timelocks(
     devnet: Devnet, chain: SubtensorWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
@@ -269,23 +269,23 @@ async def test_an_old_write_is_searched_in_the_archive(tmp_path: Path) -> None:
     )
     signer = signer_of(tmp_path, "sn2")
     own = Hotkey(signer.ss58_address)
-    async with Devnet(options) as lite, Devnet(options) as archive:
-        chain, alone = SubtensorWriter(lite.url, archive.url), SubtensorWriter(lite.url)
+    async with Devnet(options) as main, Devnet(options) as archive:
+        chain, alone = SubtensorWriter(main.url, archive.url), SubtensorWriter(main.url)
         signed = await chain.sign(CommitmentCall(NetUid(2), b"old"), signer)
-        for node in (lite, archive):
+        for node in (main, archive):
             sender = SubtensorWriter(node.url)
             await sender.submit(signed)
             await sender.close()
             await node.advance(30)
         record = signed.record
-        cautious = SubtensorWriter(lite.url, archive_cutoff_blocks=1)
+        cautious = SubtensorWriter(main.url, archive_cutoff_blocks=1)
         await cautious.tip()
         assert (
             await cautious.find_extrinsic(record, record.era_birth, record.last_valid_block)
             is not None
         )
         await cautious.close()
-        lite.prune(keep_blocks=5)
+        main.prune(keep_blocks=5)
         try:
             await asyncio.gather(chain.tip(), alone.tip())
             found = await chain.find_extrinsic(record, record.era_birth, record.last_valid_block)

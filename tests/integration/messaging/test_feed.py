@@ -160,7 +160,7 @@ async def test_values_that_a_slow_reader_dropped_are_counted_and_read_from_the_s
     worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
-    async with EventFeed(reader, [BLOCK_EVENTS], EventLog(reader), pending_max_msgs=3) as feed:
+    async with EventFeed(reader, [BLOCK_EVENTS], EventLog(reader), max_pending_msgs=3) as feed:
         await publish(worker, BLOCK_EVENTS, *range(1, 30))
         await eventually(lambda: reader.counts.slow_consumer_drops > 0)
         got = await numbers(feed, 1)

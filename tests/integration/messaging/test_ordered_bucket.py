@@ -72,7 +72,7 @@ async def test_pages_have_every_entry_once_and_in_the_order_of_writes(
 async def test_large_values_make_short_pages(
     bucket: OrderedBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordered_bucket, "BATCH_MAX_BYTES", 5000)
+    monkeypatch.setattr(ordered_bucket, "MAX_BATCH_BYTES", 5000)
     values = [b"%d" % number * 2000 for number in range(8)]
     for number, value in enumerate(values):
         await bucket.put(f"a.{number}", value, revision=ABSENT)

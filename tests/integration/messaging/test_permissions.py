@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nats.aio.msg import Msg
 
 from pylon.jetstream.provision import provision_streams
-from pylon.nats_server.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization_config
+from pylon.nats_server.permissions import MAX_TOKEN_CHARS, PermissionsError, authorization_config
 from pylon.rpc.calls import ServiceCall
 from pylon.rpc.request_server import RequestServer
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -368,7 +368,7 @@ def test_nats_server_accepts_the_configuration_with_any_tokens(
         )
     except PermissionsError:
         assert any(
-            token.startswith("$2") or len(json.dumps(token)) > TOKEN_MAX_CHARS for token in tokens
+            token.startswith("$2") or len(json.dumps(token)) > MAX_TOKEN_CHARS for token in tokens
         )
         return
     path = tmp_path / "nats.conf"

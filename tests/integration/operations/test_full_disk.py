@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.cli.check.stream_check import STALE_MIN_S
+from pylon.cli.check.stream_check import MIN_STALE_S
 from pylon_client.contract.topology import EVENTS
 from pylon_devnet.population import hotkey
 from tests.support.nats.small_disk import small_disk
@@ -101,7 +101,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
 
             async def is_old() -> bool:
                 age_s = await operator.metric("pylon_last_published_age_seconds")
-                return age_s > STALE_MIN_S + 1
+                return age_s > MIN_STALE_S + 1
 
             await comes_true(is_old)
             failures = "pylon_jetstream_write_failures_total"

@@ -73,7 +73,7 @@ def _data_of(data: bytes) -> Callable[[Any], object]:
 
 def _subnet_commitments(body: Any) -> object:
     found = body["commitments"]
-    assert known.SEALED not in found
+    assert known.TIMELOCKED not in found
     assert found[known.BIG] == f"0x{known.TEXT.hex()}"
     assert found[known.OWN] == f"0x{b'own'.hex()}"
     assert [one["item"] for one in body["skipped"]] == [known.GARBLED]
@@ -82,10 +82,10 @@ def _subnet_commitments(body: Any) -> object:
 
 
 def _typed_commitments(body: Any) -> object:
-    sealed = body["commitments"][known.SEALED]
-    assert sealed["kind"] == "timelock_encrypted"
-    assert sealed["commitment"] == f"0x{known.CIPHERTEXT.hex()}"
-    assert sealed["reveal_round"] == 99
+    timelocked = body["commitments"][known.TIMELOCKED]
+    assert timelocked["kind"] == "timelock_encrypted"
+    assert timelocked["commitment"] == f"0x{known.CIPHERTEXT.hex()}"
+    assert timelocked["reveal_round"] == 99
     assert body["commitments"][known.BINARY]["kind"] == "hex_data"
     return [one["item"] for one in body["skipped"]] == [known.GARBLED]
 
@@ -138,7 +138,7 @@ FOUND = [
     Case(reads.TYPED_COMMITMENTS, of(netuid=1), _typed_commitments),
     Case(
         reads.TYPED_COMMITMENT,
-        of(netuid=1, hotkey=known.SEALED),
+        of(netuid=1, hotkey=known.TIMELOCKED),
         lambda body: body["commitment"]["reveal_round"] == 99,
     ),
     Case(
@@ -318,7 +318,7 @@ REFUSED = [
             reads.OWN_REVEALED_COMMITMENTS,
         )
     ),
-    Case(reads.COMMITMENT, of(netuid=1, hotkey=known.SEALED), status=404, label="sealed"),
+    Case(reads.COMMITMENT, of(netuid=1, hotkey=known.TIMELOCKED), status=404, label="timelocked"),
     Case(reads.COMMITMENT, of(netuid=1, hotkey=known.GARBLED), status=502, label="garbled"),
     Case(reads.RECENT_NEURONS, of(netuid=0), status=404, label="untracked"),
     Case(reads.EXTRINSIC, of(block_number=4, extrinsic_index=2), status=404, label="past the end"),

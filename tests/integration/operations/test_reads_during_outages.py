@@ -41,13 +41,13 @@ async def test_weights_count_from_the_block_that_has_them_to_the_end_of_its_epoc
     weights = {"netuid": 1, "dests": [64, 65], "weights": [1, 2], "version_key": 0}
     block = await include(devnet, "sn1", 1, "SubtensorModule", "set_weights", weights)
     future = 1 << 40
-    sealed = {
+    timelocked = {
         "netuid": 12,
         "commit": b"\xff" * 80,
         "reveal_round": future,
         "commit_reveal_version": 4,
     }
-    call = ("SubtensorModule", "commit_timelocked_weights", sealed)
+    call = ("SubtensorModule", "commit_timelocked_weights", timelocked)
     committed_at = await include(devnet, "sn12", 0, *call)
     epoch = devnet.options.tempo_blocks
     await devnet.advance(epoch + 2 - devnet.best_number)

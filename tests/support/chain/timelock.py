@@ -1,4 +1,4 @@
-"""Sealed texts, and signatures of the drand beacon that are public."""
+"""Timelocked texts, and signatures of the drand beacon that are public."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def scale_text(text: str) -> bytes:
     return bytes([len(data) << 2]) + data
 
 
-def sealed(plaintext: bytes, drand_round: int = 1000) -> bytes:
+def timelocked(plaintext: bytes, drand_round: int = 1000) -> bytes:
     """Return the ciphertext that the chain stores."""
     return bytes(_core.inner_ciphertext(envelope(plaintext, drand_round)))
 
@@ -33,10 +33,10 @@ def envelope(plaintext: bytes, drand_round: int = 1000) -> bytes:
     return bytes(data)
 
 
-def store_sealed(devnet: Devnet, netuid: int, hotkey: str, text: str) -> None:
-    """Store a sealed commitment of a future round with the next block."""
+def store_timelocked(devnet: Devnet, netuid: int, hotkey: str, text: str) -> None:
+    """Store a timelocked commitment of a future round with the next block."""
     future = 1 << 40
-    field = {"encrypted": sealed(scale_text(text), future), "reveal_round": future}
+    field = {"encrypted": timelocked(scale_text(text), future), "reveal_round": future}
     info = {"fields": [{"TimelockEncrypted": field}]}
     registration = {"deposit": 0, "block": 1, "info": info}
     devnet.set_storage("Commitments", "CommitmentOf", [netuid, hotkey], registration)

@@ -71,7 +71,7 @@ class Method:
 
 _WEIGHTS = {HOTKEY: Weight(0.5)}
 _EXTRINSIC: Mapping[str, Any] = {**_AT, "extrinsic_index": ExtrinsicIndex(3)}
-_SEALED: Mapping[str, Any] = {"commitment": "later", "blocks_until_reveal": 10}
+_TIMELOCKED: Mapping[str, Any] = {"commitment": "later", "blocks_until_reveal": 10}
 
 ONLY_OPEN = (Method("get_identities", reads.IDENTITIES),)
 SHARED = (
@@ -117,7 +117,7 @@ ONLY_IDENTITY = (
         {"commitment": b"\x01\xff"},
         {"commitment": "0x01ff"},
     ),
-    Method("set_revealed_commitment", writes.SET_REVEALED_COMMITMENT, _SEALED),
+    Method("set_revealed_commitment", writes.SET_REVEALED_COMMITMENT, _TIMELOCKED),
     Method("generate_certificate", writes.GENERATE_CERTIFICATE, {}, {"algorithm": 1}),
     Method("get_jobs", writes.LIST_JOBS),
     Method("get_job", writes.GET_JOB, _JOB),

@@ -28,7 +28,7 @@ from nats.aio.msg import Msg
 
 from pylon.nats_server.permissions import authorization_config
 from pylon.wallets.hotkeys import open_hotkey
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 SUBNETS: Final = {"sn1": 1, "sn12": 12, "twin": 2}
 WALLETS: Final = {"sn1": "sn1", "sn12": "sn12", "twin": "sn1"}
-"""Two of the identities have one hotkey, on two subnets; the subnet of the third seals weights."""
+"""Two of the identities have one hotkey, on two subnets; the third sets timelocked weights."""
 OVER_NATS: Final = "sn12"
 """The identity that uses NATS; the others use REST."""
 WORKERS: Final = 2
@@ -104,8 +104,8 @@ class FaultRun:
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
         )
         self._replicas = servers
-        # Short epochs: the chain bounds the number of sealed weights that are not yet revealed, and
-        # a job that has to wait for a reveal ends with its epoch.
+        # Short epochs: the chain bounds the number of timelocked weights that are not yet revealed,
+        # and a job that has to wait for a reveal ends with its epoch.
         self._devnet = DevnetProcess(
             folder, "--still", f"--tempo={TEMPO_BLOCKS}", f"--keep-blocks={KEPT_BLOCKS}",
             block_time_s=BLOCK_TIME_S,
@@ -318,7 +318,7 @@ class FaultRun:
         stack.push_async_callback(connection.close)
 
         async def hear(message: Msg) -> None:
-            job = Job.model_validate(wire.decode(message.data))
+            job = Job.model_validate(json_codec.decode(message.data))
             if job.has_ended:
                 self._endings.setdefault(job.job_id, set()).add(job.state)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pylon.nats_server.permissions import authorization_config
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import Operation, Params, Scope
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
@@ -34,13 +34,13 @@ NETUIDS = {"sn1": 1, "sn2": 2, "sn12": 12}
 TRACKED = NetUid(1)
 
 OWN = hotkey(1, 0)
-BINARY, BIG, SEALED, GARBLED, TWO_FIELDS = (hotkey(1, uid) for uid in (5, 6, 7, 8, 9))
+BINARY, BIG, TIMELOCKED, GARBLED, TWO_FIELDS = (hotkey(1, uid) for uid in (5, 6, 7, 8, 9))
 MINER = hotkey(1, 64)
 """It has a commitment and a certificate from the beginning."""
 BYTES = b"\xff\xfe0x31"
 TEXT = b"0x" + b"ff" * 70
 """A text that looks like what the SDK makes of other bytes."""
-CIPHERTEXT = b"sealed \x00\x80"
+CIPHERTEXT = b"timelocked \x00\x80"
 EVM_ADDRESS = bytes(range(20))
 
 
@@ -109,13 +109,15 @@ class ReadsDeployment:
 
     async def _request(self, subject: str, user: str, params: Mapping[str, Any]) -> Got:
         try:
-            reply = await self.connections[user].request(subject, wire.encode(params), timeout_s=60)
+            reply = await self.connections[user].request(
+                subject, json_codec.encode(params), timeout_s=60
+            )
         except FailureError as error:
             return Got(error.failure.http_status, error.failure.body())
         number = reply.headers.get("Pylon-Block-Number")
         return Got(
             200,
-            wire.decode(reply.body),
+            json_codec.decode(reply.body),
             None if number is None else int(number),
             reply.headers.get("Pylon-Block-Hash"),
         )
@@ -176,7 +178,7 @@ async def furnish(devnet: Devnet) -> None:
     commit(BINARY, {f"Raw{len(BYTES)}": BYTES})
     commit(BIG, {"BigRaw": TEXT})
     commit(TWO_FIELDS, {"Raw2": b"ab"}, "ResetBondsFlag", {"Sha256": b"\x01" * 32})
-    commit(SEALED, {"TimelockEncrypted": {"encrypted": CIPHERTEXT, "reveal_round": 99}})
+    commit(TIMELOCKED, {"TimelockEncrypted": {"encrypted": CIPHERTEXT, "reveal_round": 99}})
     garbled = bytes(12) + b"\x04\xfe"
     devnet.chain.schedule_change(
         lambda draft: draft.put_raw("Commitments", "CommitmentOf", (1, GARBLED), garbled)

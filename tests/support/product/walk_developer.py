@@ -177,7 +177,7 @@ async def _(walk: Walk) -> None:
     await walk.control("/set-hyperparameter", netuid=1, item="WeightsSetRateLimit", value=0)
 
 
-@step("on a subnet of sealed weights they are committed, with the round of their reveal")
+@step("on a subnet of timelocked weights they are committed, with the round of their reveal")
 async def _(walk: Walk) -> None:
     keys = await hotkeys(walk, 12)
     async with walk.client("sn12") as client:
@@ -217,7 +217,7 @@ async def _(walk: Walk) -> None:
             await client.identity.set_commitment("not hex")
 
 
-@step("a sealed commitment has a round at which it opens")
+@step("a timelocked commitment has a round at which it opens")
 async def _(walk: Walk) -> None:
     async with walk.client("sn12") as client:
         answer = await client.identity.set_revealed_commitment("later", blocks_until_reveal=50)

@@ -4,7 +4,7 @@ import asyncio
 
 from bridge.event_buffers import EventBuffer
 from bridge.sse_response import StreamCounts, frame_encoder, stream_frames
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.feed import FeedEvent
@@ -13,7 +13,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 
 def event_of(number: int, subject: str = "pylon.v1.event.block") -> FeedEvent:
     block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
-    return FeedEvent(subject, block, wire.encode({"number": number}))
+    return FeedEvent(subject, block, json_codec.encode({"number": number}))
 
 
 def channel_of(*numbers: int) -> EventBuffer:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operations import NATS_OPERATIONS
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_devnet.population import hotkey
 from tests.support.product.job_deployment import SUBNETS
 
@@ -103,7 +103,7 @@ ANNOUNCEMENTS: list[dict[str, Any]] = [
 ]
 """Valid announcements of signers, of this version and of a later one."""
 HUGE_BODIES = [
-    b" " * (REQUEST_MAX_BYTES + 1),
+    b" " * (MAX_REQUEST_BYTES + 1),
     b'{"weights":{%b}}' % b",".join(b'"%d":1' % number for number in range(40_000)),
     b'{"weights":%b}' % (b"[" * 200_000),
     b'{"commitment":"%b"}' % (b"f" * 400_000),

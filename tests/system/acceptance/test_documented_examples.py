@@ -28,7 +28,7 @@ OWN = {
     "identity_commitments_revealed_self",
     "identity_certificates_self",
 }
-"""404 until the identity's hotkey has written, and again once a sealed commitment is on top."""
+"""404 until the identity's hotkey has written, and again once a timelocked commitment is on top."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -149,7 +149,7 @@ MUTANTS: Final = (
         (
             Edit(
                 SERVICE,
-                "queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS",
+                "queue=QUEUE_GROUP, max_pending_msgs=MAX_PENDING_REQUESTS",
                 "queue=QUEUE_GROUP",
             ),
         ),

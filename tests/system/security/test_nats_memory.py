@@ -27,7 +27,7 @@ from pylon.nats_server.server_limits import (
     SERVER_BYTES,
     limits_text,
 )
-from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES, REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES, REPLIES_IN_FLIGHT_BYTES
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.raw_nats import RawNats
@@ -207,7 +207,7 @@ def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
     assert go_limits == {GO_MEMORY_LIMIT}
     assert int(GO_MEMORY_LIMIT.removesuffix("MiB")) < 4096
     # The limits must leave room for Pylon's own clients.
-    assert REQUEST_MAX_BYTES < MAX_PAYLOAD_BYTES
+    assert MAX_REQUEST_BYTES < MAX_PAYLOAD_BYTES
     assert 2 * REPLIES_IN_FLIGHT_BYTES <= MAX_PENDING_BYTES
     assert MAX_SUBSCRIPTIONS > 1000
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.rpc.calls import ServiceCall
-from pylon.rpc.request_server import PENDING_MAX_REQUESTS, RequestServer
+from pylon.rpc.request_server import MAX_PENDING_REQUESTS, RequestServer
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
@@ -83,7 +83,7 @@ async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_foll
     await service.start()
     subject = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
     async with RawNats(nats.urls[0], None, "", lambda *_: None) as attacker:
-        for number in range(10 * PENDING_MAX_REQUESTS):
+        for number in range(10 * MAX_PENDING_REQUESTS):
             attacker.publish(subject.encode(), reply=b"_INBOX.open.flood.%d" % number)
         await attacker.flush()
 
@@ -95,5 +95,5 @@ async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_foll
         return True
 
     await comes_true(is_answered)
-    assert worker.counts.slow_consumer_drops > PENDING_MAX_REQUESTS
+    assert worker.counts.slow_consumer_drops > MAX_PENDING_REQUESTS
     await service.drain(0)

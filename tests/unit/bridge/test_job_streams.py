@@ -9,7 +9,7 @@ import pytest
 
 import bridge.job_streams
 from bridge.job_streams import JobStream, JobStreams
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from tests.support.product.eventually import HANGS_AFTER_S
@@ -19,7 +19,7 @@ ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobSta
 
 
 def job(state: JobState, at_ms: int, **fields: Any) -> bytes:
-    return wire.encode(sample_job(state=state, updated_at_ms=at_ms, **fields))
+    return json_codec.encode(sample_job(state=state, updated_at_ms=at_ms, **fields))
 
 
 class Reads:

@@ -13,7 +13,7 @@ import bridge.request_body
 import bridge.routes.operation_routes
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
-from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_client.contract.writes import WRITE_OPERATIONS
 from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, SharedBridge
 
@@ -158,10 +158,10 @@ async def test_a_body_past_the_bound_is_refused(sn1: httpx.AsyncClient, nats: Sc
 
     response = await sn1.put(f"{SN1}/weights", content=endless())
     assert response.status_code == 413
-    assert response.json()["detail"] == f"A body has at most {REQUEST_MAX_BYTES} bytes."
-    assert read_bytes <= REQUEST_MAX_BYTES + 3 * 65_536
+    assert response.json()["detail"] == f"A body has at most {MAX_REQUEST_BYTES} bytes."
+    assert read_bytes <= MAX_REQUEST_BYTES + 3 * 65_536
     full = b'{"weights": {"%s": 1}}' % HOTKEY.encode()
-    response = await sn1.put(f"{SN1}/weights", content=full.ljust(REQUEST_MAX_BYTES))
+    response = await sn1.put(f"{SN1}/weights", content=full.ljust(MAX_REQUEST_BYTES))
     assert response.status_code == 200
     assert len(nats.asked) == 1
 

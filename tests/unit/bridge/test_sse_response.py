@@ -9,7 +9,7 @@ from starlette.types import Message
 import bridge.sse_response
 from bridge.event_buffers import BUFFER_SIZE
 from bridge.sse_response import StreamCounts, StreamResponse, stream_frames
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import BlockNumber
 from tests.support.wire.sse_listener import Listener, channel_of, event_of, parsed
 
@@ -63,7 +63,7 @@ async def test_gaps_are_reported_as_missed_events() -> None:
         missed = parsed(await anext(frames_of))
     assert missed["event"] == "missed"
     assert "id" not in missed
-    told = wire.decode(missed["data"].encode())
+    told = json_codec.decode(missed["data"].encode())
     assert (told["after_block_number"], told["before_block_number"]) == (1, 5)
 
 

@@ -36,7 +36,7 @@ class Node:
 
 
 def owner_of(make: Callable[[], Node] = Node) -> ConnectionOwner[Node]:
-    timeouts = ConnectionTimeouts(backoff_s=0.0, backoff_max_s=0.0)
+    timeouts = ConnectionTimeouts(backoff_s=0.0, max_backoff_s=0.0)
     return ConnectionOwner(
         make, role="The chain node", endpoint_label="ws://node", timeouts=timeouts
     )
@@ -65,7 +65,7 @@ def lines(caplog: pytest.LogCaptureFixture, text: str) -> list[logging.LogRecord
 
 def test_each_cause_is_due_once_until_the_reminder() -> None:
     now_s = 0.0
-    limit = LogLimit(causes_max=2, clock=lambda: now_s)
+    limit = LogLimit(max_causes=2, clock=lambda: now_s)
     assert [limit.is_due("a"), limit.is_due("a"), limit.is_due("b")] == [True, False, True]
     now_s = REMIND_EVERY_S
     assert [limit.is_due("a"), limit.is_due("a")] == [True, False]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bridge.settings import BridgeSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
@@ -33,7 +33,7 @@ ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobSta
 
 
 def job(state: JobState, at_ms: int, **fields: Any) -> bytes:
-    return wire.encode(
+    return json_codec.encode(
         Job(
             job_id=JOB_ID,
             identity=IdentityName("sn1"),

@@ -5,7 +5,7 @@ from bittensor.error_map import ErrorCode as SdkCode
 
 from pylon.chain.write_port import RefusalKind
 from pylon.chain.write_refusals import (
-    REASON_MAX_CHARS,
+    MAX_REASON_CHARS,
     REFUSALS_BY_CODE,
     REFUSALS_BY_NAME,
     refusal_of,
@@ -56,7 +56,7 @@ def test_a_reason_is_one_short_line_without_addresses() -> None:
     detail = refusal_of(None, "invalid_argument", reason).detail
     assert "secret" not in detail
     assert "\n" not in detail
-    assert len(detail) < REASON_MAX_CHARS + 100
+    assert len(detail) < MAX_REASON_CHARS + 100
 
 
 def test_a_missing_mechanism_is_not_reported_as_a_missing_subnet() -> None:

@@ -57,7 +57,7 @@ class Put:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_retry, "RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr(request_retry, "IN_FLIGHT_DELAY_MAX_S", 0.0)
+    monkeypatch.setattr(request_retry, "MAX_IN_FLIGHT_DELAY_S", 0.0)
     monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", HANGS_AFTER_S)
 
 
@@ -122,7 +122,7 @@ async def test_every_put_reports_success_or_conflict_truthfully() -> None:
 
 
 async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> None:
-    lane = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+    subject = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
     for number in range(SCHEDULES):
         stream = ScriptedJetStream(number, FAULTS)
         queue = WorkQueue(connection_to(stream))
@@ -135,7 +135,7 @@ async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> N
             stream: ScriptedJetStream = stream,
             lives: dict[JobId, int] = lives,
         ) -> None:
-            await queue.publish(lane, job)
+            await queue.publish(subject, job)
             lives[job] = stream.life
 
         await asyncio.gather(*map(put, jobs * 2))

@@ -10,13 +10,14 @@ from pylon.jobs.acceptor import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.product.adversary import Fault, Process, World, address
+from tests.support.product.adversary import Fault, Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     SimulatedJobs,
 )
 
-SEALED = {"commitment": "later", "blocks_until_reveal": 50}
+TIMELOCKED = {"commitment": "later", "blocks_until_reveal": 50}
 
 
 LONG_AGO = 1000
@@ -74,8 +75,8 @@ async def test_a_job_in_flight_without_an_extrinsic_fails() -> None:
 
 
 async def committed(system: SimulatedJobs) -> Job:
-    """Return a sealed commitment that is on the chain."""
-    wanted = WriteRequest(ALICE, NetUid(1), JobKind.REVEALED_COMMITMENT, SEALED)
+    """Return a timelocked commitment that is on the chain."""
+    wanted = WriteRequest(ALICE, NetUid(1), JobKind.REVEALED_COMMITMENT, TIMELOCKED)
     job = await system.acceptor.accept(wanted)
     for _ in range(20):
         job = await system.execute_once(job)
@@ -85,15 +86,15 @@ async def committed(system: SimulatedJobs) -> Job:
     pytest.fail(f"it is {job.state}")
 
 
-async def test_a_sealed_commitment_is_tracked_until_its_reveal() -> None:
+async def test_a_timelocked_commitment_is_tracked_until_its_reveal() -> None:
     system = SimulatedJobs(World())
     job = await committed(system)
     assert (job.has_succeeded, job.has_ended) == (True, False)
     stored = await system.stored(job)
-    assert stored.record.request == {}, "sealed content must not stay readable"
+    assert stored.record.request == {}, "timelocked content must not stay readable"
     assert isinstance(await system.executor.execute(ALICE, job.job_id), Nak)
     assert job.included_block is not None
-    system.world.seals[job.included_block] = RevealStatus.REVEALED
+    system.world.reveal_statuses[job.included_block] = RevealStatus.REVEALED
     ended = await system.execute_once(job)
     assert (ended.state, ended.has_succeeded) == (JobState.REVEALED, True)
     assert len(system.world.applied) == 1
@@ -103,7 +104,7 @@ async def test_a_failed_reveal_fails_the_job() -> None:
     system = SimulatedJobs(World())
     job = await committed(system)
     assert job.included_block is not None
-    system.world.seals[job.included_block] = RevealStatus.FAILED
+    system.world.reveal_statuses[job.included_block] = RevealStatus.FAILED
     ended = await system.execute_once(job)
     assert ended.state is JobState.FAILED
     assert ended.last_error is not None
@@ -125,6 +126,6 @@ async def test_a_replaced_commitment_is_superseded() -> None:
     assert first.included_block is not None
     second = await committed(system)
     assert second.job_id != first.job_id
-    system.world.seals[first.included_block] = RevealStatus.REPLACED
+    system.world.reveal_statuses[first.included_block] = RevealStatus.REPLACED
     ended = await system.execute_once(first)
     assert (ended.state, ended.superseded_by) == (JobState.SUPERSEDED, second.job_id)

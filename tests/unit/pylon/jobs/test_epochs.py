@@ -56,7 +56,9 @@ def test_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) -> 
     ("last", "tempo", "block", "period"),
     [(1000, 360, 1100, 1), (1000, 360, 1100, 2), (1000, 360, 1359, 1), (1000, 99, 1010, 3)],
 )
-def test_the_sdk_seals_for_the_same_window(last: int, tempo: int, block: int, period: int) -> None:
+def test_the_sdk_timelocks_for_the_same_window(
+    last: int, tempo: int, block: int, period: int
+) -> None:
     core: Any = bittensor_core  # of Rust, without types
     _, reveal_round = core.get_encrypted_commit_v2(
         uids=[0],

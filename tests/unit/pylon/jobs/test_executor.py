@@ -31,16 +31,8 @@ from pylon_client.contract.types import (
     MechanismId,
     NetUid,
 )
-from tests.support.product.adversary import (
-    WAKING,
-    Crash,
-    FakeSigner,
-    Fault,
-    Process,
-    World,
-    address,
-    signers_of,
-)
+from tests.support.product.adversary import WAKING, Crash, Fault, Process, World
+from tests.support.product.fake_signers import FakeSigner, address, signers_of
 from tests.support.product.simulated_jobs import ALICE, SimulatedJobs, advance_to
 from tests.support.product.stepped_loop import run_stepped
 
@@ -440,7 +432,7 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
     world = World()
     system = SimulatedJobs(world)
     job = await system.acceptor.accept(CERTIFICATE)
-    monkeypatch.setattr(executor, "RESPONSE_PENDING_MAX_S", 0.0)
+    monkeypatch.setattr(executor, "MAX_RESPONSE_PENDING_S", 0.0)
     assert isinstance(await system.executor.execute(ALICE, job.job_id), Ack)
     stored = await system.stored(job)
     assert stored.job.state is JobState.CANCELLED

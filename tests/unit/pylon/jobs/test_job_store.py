@@ -7,7 +7,8 @@ from pylon.jobs.job_store import IllegalTransitionError, LatestJob, LatestJobEnt
 from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobId, JobKind, NetUid, Revision
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     KNOWN,
@@ -47,11 +48,11 @@ def test_the_latest_entry_decides_between_jobs_with_one_number() -> None:
         )
         return JobRecord(job=job, number=number, digest="", request={})
 
-    lane = LatestJobEntry(LatestJob(number=2, job_id=JobId("a")), Revision(1))
-    assert not lane.has_newer_than(record("a", 2))
-    assert lane.has_newer_than(record("b", 2))
-    assert lane.has_newer_than(record("b", 1))
-    assert not lane.has_newer_than(record("b", 3))
+    entry = LatestJobEntry(LatestJob(number=2, job_id=JobId("a")), Revision(1))
+    assert not entry.has_newer_than(record("a", 2))
+    assert entry.has_newer_than(record("b", 2))
+    assert entry.has_newer_than(record("b", 1))
+    assert not entry.has_newer_than(record("b", 3))
 
 
 async def test_an_unreadable_latest_entry_is_rebuilt_from_the_jobs() -> None:

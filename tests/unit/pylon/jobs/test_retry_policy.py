@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.jobs.retry_policy import JITTER_FRACTION, OUTAGE_DELAY_MAX_S, RetryPolicy
+from pylon.jobs.retry_policy import JITTER_FRACTION, MAX_OUTAGE_DELAY_S, RetryPolicy
 
 
 def test_a_job_is_exhausted_after_the_configured_attempts() -> None:
@@ -24,7 +24,7 @@ def test_delays_in_an_outage_grow_to_the_maximum() -> None:
     retries = RetryPolicy(200, 1.0)
     pauses = [round(retries.outage_delay_s(failures)) for failures in range(1, 2000)]
     assert pauses[:4] == [1, 2, 4, 8]
-    assert max(pauses) == OUTAGE_DELAY_MAX_S
+    assert max(pauses) == MAX_OUTAGE_DELAY_S
 
 
 def test_an_outage_has_a_delay_even_if_the_retry_delay_is_zero() -> None:

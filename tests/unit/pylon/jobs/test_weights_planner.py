@@ -11,7 +11,8 @@ from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import NeuronUid
-from tests.support.product.adversary import Process, World, address
+from tests.support.product.adversary import Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     KNOWN,
@@ -118,7 +119,7 @@ async def test_a_lowered_rate_limit_ends_the_deferral() -> None:
     assert ended.last_error is None, "it has succeeded"
 
 
-async def test_sealed_weights_wait_for_the_limit_of_unrevealed_commits() -> None:
+async def test_timelocked_weights_wait_for_the_limit_of_unrevealed_commits() -> None:
     world = World(tempo=50, commit_reveal=True, unrevealed_commits=10)
     system = SimulatedJobs(world)
     job = await system.execute_once(await system.accept())

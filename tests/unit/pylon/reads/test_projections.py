@@ -32,7 +32,7 @@ def hex_data(text: str) -> dict[str, Any]:
     return {"kind": "hex_data", "commitment": text, "commitment_block_number": 3}
 
 
-SEALED = {"kind": "timelock_encrypted", "reveal_round": 42, "reveal_failed": False}
+TIMELOCKED = {"kind": "timelock_encrypted", "reveal_round": 42, "reveal_failed": False}
 
 
 def neuron(uid: int, total: float, *, permit: bool) -> dict[str, Any]:
@@ -56,7 +56,9 @@ def test_validators_are_sorted_by_descending_stake() -> None:
 
 
 def test_only_plain_commitments_are_hexadecimal() -> None:
-    reply = projections.hex_commitments(commitments(alice=hex_data("0x01"), bob=SEALED), read_of())
+    reply = projections.hex_commitments(
+        commitments(alice=hex_data("0x01"), bob=TIMELOCKED), read_of()
+    )
     assert reply["commitments"] == {ALICE: "0x01"}
 
 
@@ -66,9 +68,9 @@ def test_the_commitment_of_a_hotkey_has_its_block() -> None:
     assert reply["commitment_block_number"] == 3
 
 
-def test_a_sealed_commitment_is_not_found_as_plain_data() -> None:
+def test_a_timelocked_commitment_is_not_found_as_plain_data() -> None:
     with pytest.raises(FailureError, match="round 42") as caught:
-        projections.hex_commitment(commitments(bob=SEALED), read_of(BOB))
+        projections.hex_commitment(commitments(bob=TIMELOCKED), read_of(BOB))
     assert code_of(caught) is ErrorCode.NOT_FOUND
 
 

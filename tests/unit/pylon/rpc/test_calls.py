@@ -8,7 +8,7 @@ from pylon.rpc.calls import ServiceCall, is_valid_reply_subject, parse_call
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.reads import LATEST_NEURONS
-from pylon_client.contract.topology import REQUEST_MAX_BYTES, SMALL_REQUEST_MAX_BYTES
+from pylon_client.contract.topology import MAX_REQUEST_BYTES, MAX_SMALL_REQUEST_BYTES
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.contract.writes import GENERATE_CERTIFICATE, PUT_WEIGHTS, SET_COMMITMENT
 
@@ -96,9 +96,9 @@ def test_a_caller_that_expects_another_subnet_is_rejected(believed: str) -> None
 @pytest.mark.parametrize(
     ("operation", "most_bytes"),
     [
-        (LATEST_NEURONS, SMALL_REQUEST_MAX_BYTES),
-        (SET_COMMITMENT, SMALL_REQUEST_MAX_BYTES),
-        (PUT_WEIGHTS, REQUEST_MAX_BYTES),
+        (LATEST_NEURONS, MAX_SMALL_REQUEST_BYTES),
+        (SET_COMMITMENT, MAX_SMALL_REQUEST_BYTES),
+        (PUT_WEIGHTS, MAX_REQUEST_BYTES),
     ],
 )
 def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes: int) -> None:

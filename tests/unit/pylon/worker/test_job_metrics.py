@@ -113,7 +113,7 @@ def test_commitments_are_timed_under_the_published_names(metrics: WorkerMetrics)
     seen.observe(job(JobState.FAILED, JobKind.COMMITMENT))
     assert durations(metrics, "set_commitment") == {"error": 1}
     assert durations(metrics, "apply_weights") == {}
-    # A sealed one is timed when it is on the chain, and not again when the chain opens it.
+    # A timelocked one is timed when it is on the chain, and not again when the chain opens it.
     for state in (JobState.SUBMITTING, JobState.COMMITTED, JobState.REVEALED):
         seen.observe(job(state, JobKind.REVEALED_COMMITMENT))
     seen.observe(job(JobState.REVEALED, JobKind.REVEALED_COMMITMENT, job_id="b" * 26))

@@ -7,9 +7,9 @@ from pylon_client.contract.topology import (
     JOB_STORE,
     LEADERSHIP,
     LEASES,
+    MAX_REQUEST_BYTES,
+    MAX_SMALL_REQUEST_BYTES,
     MAX_TIMEOUT_S,
-    REQUEST_MAX_BYTES,
-    SMALL_REQUEST_MAX_BYTES,
     STREAMS,
 )
 
@@ -43,5 +43,5 @@ def test_a_message_expires_after_the_window_in_which_its_id_is_known() -> None:
 
 
 def test_limits_are_in_order() -> None:
-    assert SMALL_REQUEST_MAX_BYTES < REQUEST_MAX_BYTES < NATS_MAX_PAYLOAD_BYTES
+    assert MAX_SMALL_REQUEST_BYTES < MAX_REQUEST_BYTES < NATS_MAX_PAYLOAD_BYTES
     assert DEFAULT_TIMEOUT_S < MAX_TIMEOUT_S

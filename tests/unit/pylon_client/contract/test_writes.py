@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from pylon_client.contract.operation import Params, Scope
 from pylon_client.contract.writes import (
-    COMMITMENT_MAX_BYTES,
-    WEIGHTS_MAX,
+    MAX_COMMITMENT_BYTES,
+    MAX_WEIGHTS,
     WRITE_OPERATIONS,
     GenerateCertificate,
     JobParams,
@@ -48,8 +48,8 @@ def test_every_invalid_item_is_named() -> None:
 
 
 def test_too_many_weights_are_rejected_before_their_validation() -> None:
-    weights = {str(number): -1 for number in range(WEIGHTS_MAX + 1)}
-    with pytest.raises(ValidationError, match=f"At most {WEIGHTS_MAX} weights") as caught:
+    weights = {str(number): -1 for number in range(MAX_WEIGHTS + 1)}
+    with pytest.raises(ValidationError, match=f"At most {MAX_WEIGHTS} weights") as caught:
         PutWeights.model_validate({"weights": weights})
     assert [error["loc"] for error in caught.value.errors()] == [("weights",)]
 
@@ -86,7 +86,7 @@ def test_a_commitment_is_normalized(given: object, kept: str) -> None:
         ("١٢", "not a valid hex string"),
         ("", "at least 1 byte"),
         ("0x", "at least 1 byte"),
-        ("00" * (COMMITMENT_MAX_BYTES + 1), "at most 128 bytes"),
+        ("00" * (MAX_COMMITMENT_BYTES + 1), "at most 128 bytes"),
         (1, "must be bytes or hex string"),
         (None, "must be bytes or hex string"),
     ],

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon_client.contract import reads, wire
+from pylon_client.contract import json_codec, reads
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonTimeoutException
@@ -22,8 +22,8 @@ ENDLESS_S = 600.0
 
 @pytest.fixture(autouse=True)
 def _short_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming_stream, "IDLE_MIN_S", QUIET_S)
-    monkeypatch.setattr(resuming_stream, "IDLE_MAX_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "MIN_IDLE_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "MAX_IDLE_S", QUIET_S)
 
 
 class IdleStream:
@@ -63,7 +63,7 @@ class IdleStream:
         yield values()
 
     def publish(self, number: int) -> None:
-        body = wire.encode(sample_block_info(number))
+        body = json_codec.encode(sample_block_info(number))
         self.values.put_nowait(StreamItem(BlockNumber(number), body))
 
     def stream(self, give_up_after_s: float = ENDLESS_S) -> ResumingStream[BlockInfo]:

@@ -58,7 +58,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_INITIAL_DELAY_S", 0.001)
 
 
-@pytest.mark.parametrize("lags", [0, 1, module.INCOMPLETE_READS_MAX])
+@pytest.mark.parametrize("lags", [0, 1, module.MAX_INCOMPLETE_READS])
 async def test_an_announced_event_is_read_until_a_lagging_replica_has_it(lags: int) -> None:
     delivered: list[int] = []
     async with followed(LaggingLog(5, lags), delivered) as (sequence, came):
@@ -70,7 +70,7 @@ async def test_an_announced_event_is_read_until_a_lagging_replica_has_it(lags: i
 
 async def test_an_event_missing_from_the_log_does_not_block_the_next_one() -> None:
     delivered: list[int] = []
-    log = LaggingLog(6, module.INCOMPLETE_READS_MAX + 1)
+    log = LaggingLog(6, module.MAX_INCOMPLETE_READS + 1)
     async with followed(log, delivered) as (sequence, came):
         sequence.announce(BlockNumber(5))
         await eventually(lambda: log.reads == log.lags)

@@ -14,7 +14,7 @@ LARGE, SMALL = "neurons", "block"
 
 @pytest.fixture
 def budget() -> ReplyBudget:
-    made = ReplyBudget(MOST, reservation_max_s=3600)
+    made = ReplyBudget(MOST, max_reservation_s=3600)
     made.record_size(LARGE, 400_000)
     made.record_size(SMALL, 100)
     return made
@@ -90,7 +90,7 @@ async def test_a_cancelled_request_does_not_block_others(budget: ReplyBudget) ->
 
 
 async def test_a_slow_reply_does_not_block_others() -> None:
-    budget = ReplyBudget(MOST, reservation_max_s=0.01)
+    budget = ReplyBudget(MOST, max_reservation_s=0.01)
     budget.record_size(LARGE, MOST)
     slow, next_one = Request(budget, LARGE), Request(budget, LARGE)
     await eventually(lambda: next_one.is_sent)

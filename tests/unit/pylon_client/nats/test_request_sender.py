@@ -9,7 +9,7 @@ import nats.errors
 import pytest
 
 import pylon_client.nats.request_sender
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import cancellation_subject
 from pylon_client.nats.pending_requests import PendingRequests
@@ -83,7 +83,7 @@ async def test_a_request_carries_its_timeout_and_the_contracts_version() -> None
 
 async def test_a_failure_in_the_reply_is_raised() -> None:
     failure = FailureError(ErrorCode.NOT_FOUND, "gone").failure
-    failed = reply(wire.encode(failure.body()), **{headers.ERROR: failure.name})
+    failed = reply(json_codec.encode(failure.body()), **{headers.ERROR: failure.name})
     with pytest.raises(FailureError) as raised:
         await sender_on(FakeNats(failed)).request(READ, b"", {}, 5.0)
     assert raised.value.code is ErrorCode.NOT_FOUND
@@ -154,7 +154,7 @@ async def test_a_write_does_not_wait_for_a_signer_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pylon_client.nats.request_sender, "SIGNER_RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr(pylon_client.nats.request_sender, "SIGNER_WAIT_MAX_S", 0.0)
+    monkeypatch.setattr(pylon_client.nats.request_sender, "MAX_SIGNER_WAIT_S", 0.0)
     with pytest.raises(FailureError, match="No worker is running"):
         await sender_on(FakeNats(nats.errors.NoRespondersError())).request(WRITE, b"", {}, 60.0)
 

@@ -25,7 +25,7 @@ CODEC = Codec(
 SLICER = Slicer(RUNTIME.declaration)
 U16, U64 = st.integers(0, 0xFFFF), st.integers(0, (1 << 64) - 1)
 RAW = st.binary(max_size=64).map(lambda data: {f"Raw{len(data)}": data})
-SEALED = st.builds(
+TIMELOCKED = st.builds(
     lambda data, at: {"TimelockEncrypted": {"encrypted": data, "reveal_round": at}},
     st.binary(max_size=300),
     U64,
@@ -41,7 +41,7 @@ def _weights(netuid: int, row: list[tuple[int, int]], version: int) -> bytes:
 WEIGHTS = st.builds(_weights, U16, st.lists(st.tuples(U16, U16), max_size=70), U64)
 
 
-@given(fields=st.lists(RAW | SEALED | st.just("ResetBondsFlag"), max_size=3), netuid=U16)
+@given(fields=st.lists(RAW | TIMELOCKED | st.just("ResetBondsFlag"), max_size=3), netuid=U16)
 def test_a_commitment_is_cut_out_as_it_was_signed(fields: list[Any], netuid: int) -> None:
     info = {"fields": fields}
     call = CODEC.compose_call("Commitments", "set_commitment", {"netuid": netuid, "info": info})

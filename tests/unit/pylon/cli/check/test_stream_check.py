@@ -7,7 +7,7 @@ import pytest
 from pylon.blocks.leadership import PUBLISHER_LEASE
 from pylon.cli.check import stream_check
 from pylon.cli.check.findings import Finding, Level
-from pylon.cli.check.stream_check import STALE_BLOCKS, STALE_MIN_S, check_storage
+from pylon.cli.check.stream_check import MIN_STALE_S, STALE_BLOCKS, check_storage
 from pylon.events.event_log import EventLog, StoredEvent
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.stream_admin import JetStreamRequestError
@@ -79,8 +79,8 @@ async def test_without_any_block_the_first_worker_is_awaited(jetstream: JetStrea
     [
         (BLOCK_S, STALE_BLOCKS * BLOCK_S - 5, True),
         (BLOCK_S, STALE_BLOCKS * BLOCK_S + 5, False),
-        (0.25, STALE_MIN_S - 5, True),
-        (0.25, STALE_MIN_S + 5, False),
+        (0.25, MIN_STALE_S - 5, True),
+        (0.25, MIN_STALE_S + 5, False),
         (BLOCK_S, -60, True),
     ],
 )

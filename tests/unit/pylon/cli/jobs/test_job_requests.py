@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pylon.cli.jobs import job_requests
 from pylon.cli.jobs.job_requests import cancel_job, list_jobs, show_job
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.types import IdentityName, JobId
@@ -41,7 +41,9 @@ class Workers:
         def reply(subject: str, body: bytes) -> Reply:
             _, _, _, identity, operation = subject.split(".", 4)
             assert identity == options.user
-            return Reply(wire.encode(self.reply(f"{identity} {operation}", json.loads(body))), {})
+            return Reply(
+                json_codec.encode(self.reply(f"{identity} {operation}", json.loads(body))), {}
+            )
 
         self.connections.append(FakeConnection(reply))
         return self.connections[-1]
@@ -107,7 +109,7 @@ async def test_a_terminal_shows_a_table_and_whether_there_are_more(workers: Work
 async def test_pages_are_read_until_the_limit(
     monkeypatch: pytest.MonkeyPatch, workers: Workers
 ) -> None:
-    monkeypatch.setattr(job_requests, "JOBS_PER_PAGE_MAX", 3)
+    monkeypatch.setattr(job_requests, "MAX_JOBS_PER_PAGE", 3)
     asked: list[dict[str, Any]] = []
 
     def reply(_request: str, params: dict[str, Any]) -> JobList:

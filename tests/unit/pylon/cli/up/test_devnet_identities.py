@@ -8,8 +8,8 @@ import pytest
 from pylon.cli.up import devnet_identities
 from pylon.cli.up.devnet_identities import (
     HEAD_SILENCE_BLOCKS,
-    HEAD_SILENCE_MIN_S,
     IDENTITIES,
+    MIN_HEAD_SILENCE_S,
     devnet_settings,
     identity_token,
     write_wallets,
@@ -40,7 +40,7 @@ def test_the_settings_of_a_worker_are_valid_and_complete(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("block_time_s", "silence_s"),
-    [(0.25, HEAD_SILENCE_MIN_S), (12.0, HEAD_SILENCE_BLOCKS * 12.0)],
+    [(0.25, MIN_HEAD_SILENCE_S), (12.0, HEAD_SILENCE_BLOCKS * 12.0)],
 )
 def test_short_blocks_may_be_late_by_seconds(block_time_s: float, silence_s: float) -> None:
     settings = devnet_settings(URL, Path("wallets"), block_time_s)

@@ -2,7 +2,7 @@
 
 import itertools
 
-from pylon.cli.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, ReportSchedule
+from pylon.cli.up.readiness import FIRST_REPORT_S, MAX_REPORT_S, ReportSchedule
 
 
 def test_reports_become_rarer_and_never_end() -> None:
@@ -12,5 +12,5 @@ def test_reports_become_rarer_and_never_end() -> None:
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]
     assert at_s[0] == FIRST_REPORT_S
     assert pauses_s[:5] == [4, 8, 16, 32, 60]
-    assert set(pauses_s[5:]) == {REPORT_MAX_S}
-    assert at_s[-1] > day_s - 2 * REPORT_MAX_S
+    assert set(pauses_s[5:]) == {MAX_REPORT_S}
+    assert at_s[-1] > day_s - 2 * MAX_REPORT_S

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pylon.cli.watch import event_view
 from pylon.cli.watch.event_view import NEURONS_SHOWN, watch_blocks, watch_neurons
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import NetUid
 from pylon_client.events.stored_events import NO_LOST_BLOCKS, FeedEvent
 from pylon_client.samples import sample_block, sample_block_info, sample_neuron, sample_neurons
@@ -77,7 +77,7 @@ async def test_each_block_is_a_line_with_the_number_of_missing_ones(
     published: Published, console: Console
 ) -> None:
     for number, lost in ((7, NO_LOST_BLOCKS), (10, range(8, 10))):
-        body = wire.encode(sample_block_info(number))
+        body = json_codec.encode(sample_block_info(number))
         published.events.append(FeedEvent("x", sample_block(number), body, lost))
     await watch_blocks(deployment_settings(), console)
     first, second = (line.split() for line in lines_of(console))
@@ -93,7 +93,7 @@ async def test_neurons_are_summed_up_in_a_line(
 ) -> None:
     snapshot = sample_neurons(count=3, block_number=9)
     published.subnets = [NetUid(5)]
-    published.events.append(FeedEvent("x", sample_block(9), wire.encode(snapshot)))
+    published.events.append(FeedEvent("x", sample_block(9), json_codec.encode(snapshot)))
     await watch_neurons(deployment_settings(), NetUid(5), console)
     neurons = snapshot.neurons.values()
     permits = sum(neuron.validator_permit for neuron in neurons)

@@ -1,4 +1,4 @@
-"""A sealed commitment from its request to the reads after its reveal."""
+"""A timelocked commitment from its request to the reads after its reveal."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ BLOCKS = 30
 """Blocks until the reveal: few, because the job is checked often only after it is due."""
 
 
-async def sealed(sn2: AsyncIdentity) -> SetRevealedCommitmentResponse:
+async def timelocked(sn2: AsyncIdentity) -> SetRevealedCommitmentResponse:
     return await sn2.set_revealed_commitment(TEXT, blocks_until_reveal=BLOCKS)
 
 
@@ -53,18 +53,18 @@ async def by_turbobt(devnet: Devnet) -> Any:
     return json.loads(printed)
 
 
-async def test_revealed_commitments_are_read_as_they_were_sealed(
+async def test_revealed_commitments_are_read_as_they_were_timelocked(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
     async with deployment.worker():
         sn2 = await identity("sn2")
-        made = await sealed(sn2)
+        made = await timelocked(sn2)
         job = await sn2.get_job(made.job_id)
         assert (job.state, job.has_ended) == (JobState.COMMITTED, False)
         assert job.reveal_round == made.reveal_round
-        # The devnet accepts a text only if it is the sealed one, prefixed by its length.
+        # The devnet accepts a text only if it is the timelocked one, prefixed by its length.
         devnet.reveal_commitment(2, OWN, TEXT)
         await devnet.advance(3)
         await becomes(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
@@ -76,7 +76,7 @@ async def test_revealed_commitments_are_read_as_they_were_sealed(
         await comes_true(is_read)
 
 
-async def test_other_readers_read_the_sealed_commitment(devnet: Devnet, tmp_path: Path) -> None:
+async def test_other_readers_read_the_timelocked_commitment(devnet: Devnet, tmp_path: Path) -> None:
     write_wallet(tmp_path / "wallets", "sn2", "default")
     signer = open_hotkey(tmp_path / "wallets", "sn2", "default")
     chain = SubtensorWriter(devnet.url)
@@ -102,7 +102,7 @@ async def test_a_failed_reveal_is_shown_by_the_job_and_the_reads(
 ) -> None:
     async with deployment.worker():
         sn2 = await identity("sn2")
-        made = await sealed(sn2)
+        made = await timelocked(sn2)
         devnet.drand_signature(made.reveal_round, ROUND_1000)
         await devnet.advance(3)
         await becomes(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
@@ -120,7 +120,7 @@ async def test_a_newer_commitment_supersedes_it(
 ) -> None:
     async with deployment.worker():
         sn2 = await identity("sn2")
-        made = await sealed(sn2)
+        made = await timelocked(sn2)
         await sn2.set_commitment("ff")
         await becomes(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
 
@@ -144,7 +144,7 @@ def kept(block: int, field: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("stored", "seal"),
+    ("stored", "status"),
     [
         (Stored(kept(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
         (Stored(kept(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
@@ -158,8 +158,12 @@ def kept(block: int, field: str) -> dict[str, Any]:
         (Stored(None, [120], 110), RevealStatus.REPLACED),
     ],
 )
-async def test_the_reveal_status_of_a_sealed_commitment(stored: Any, seal: RevealStatus) -> None:
-    assert await read_reveal_status(stored, NetUid(2), Hotkey(OWN), BlockNumber(100), "0x") is seal
+async def test_the_reveal_status_of_a_timelocked_commitment(
+    stored: Any, status: RevealStatus
+) -> None:
+    assert (
+        await read_reveal_status(stored, NetUid(2), Hotkey(OWN), BlockNumber(100), "0x") is status
+    )
 
 
 async def test_a_hotkey_without_commitments_has_no_reveal_status(devnet: Devnet) -> None:

@@ -1,4 +1,4 @@
-"""Commitments under a time lock: sealed by the library of the SDK, opened as the chain does."""
+"""Commitments under a time lock: timelocked by the library of the SDK, opened as the chain does."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,7 +13,7 @@ from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included
 from tests.support.chain.dev_wallet import dev_wallet
 from tests.support.chain.sdk_storage import st
-from tests.support.chain.timelock import ROUND_1000, envelope, scale_text, sealed
+from tests.support.chain.timelock import ROUND_1000, envelope, scale_text, timelocked
 
 FUTURE = 1 << 40
 WHO = hotkey(1, 0)
@@ -60,7 +60,7 @@ async def test_a_real_signature_decrypts_commitments_of_its_round(
     any_devnet: Devnet, reader: bittensor.Client
 ) -> None:
     text = "hello \u00e9"
-    await publish(any_devnet, reader, commitment(sealed(scale_text(text)), 1000))
+    await publish(any_devnet, reader, commitment(timelocked(scale_text(text)), 1000))
     await any_devnet.advance()
     assert await kinds(reader) == ["TimelockEncrypted"]
     assert await reader.query(st.Commitments.TimelockedIndex) == [(1, WHO)]
@@ -94,16 +94,16 @@ async def test_the_chain_decrypts_commitments_of_the_sdk(
 async def test_a_text_without_its_length_prefix_is_noticed(
     any_devnet: Devnet, reader: bittensor.Client
 ) -> None:
-    await publish(any_devnet, reader, commitment(sealed(b"some text"), FUTURE))
+    await publish(any_devnet, reader, commitment(timelocked(b"some text"), FUTURE))
     with pytest.raises(ValueError, match=r"253 bytes long.*254"):
         any_devnet.reveal_commitment(1, WHO, "some text")
-    with pytest.raises(ValueError, match="no sealed commitment"):
+    with pytest.raises(ValueError, match="no timelocked commitment"):
         any_devnet.reveal_commitment(1, hotkey(1, 1), "some text")
 
 
 @pytest.mark.parametrize(
     ("encrypted", "reason"),
-    [(b"\xee" * 300, "CiphertextDeserialize"), (sealed(b"x", 1001), "Decrypt")],
+    [(b"\xee" * 300, "CiphertextDeserialize"), (timelocked(b"x", 1001), "Decrypt")],
     ids=["not a ciphertext", "of another round"],
 )
 async def test_undecryptable_commitments_fail_once(
@@ -151,7 +151,7 @@ async def test_the_portable_envelope_is_opened_by_the_newest_runtime_alone(
 
 
 async def test_an_expired_pulse_fails_the_reveal(devnet: Devnet, client: bittensor.Client) -> None:
-    await publish(devnet, client, commitment(sealed(scale_text("hello")), 1000))
+    await publish(devnet, client, commitment(timelocked(scale_text("hello")), 1000))
     devnet.set_storage("Drand", "OldestStoredRound", [], 1001)
     await devnet.advance()
     assert await kinds(client) == ["TimelockRevealFailed"]
@@ -163,7 +163,7 @@ async def test_the_newest_ten_reveals_are_stored(devnet: Devnet, client: bittens
     await devnet.advance()
     for number in range(11):
         text = f"text {number}"
-        await publish(devnet, client, commitment(sealed(scale_text(text)), 1000))
+        await publish(devnet, client, commitment(timelocked(scale_text(text)), 1000))
     await devnet.advance()
     kept = await client.query(st.Commitments.RevealedCommitments, [1, WHO])
     assert len(kept) == 10

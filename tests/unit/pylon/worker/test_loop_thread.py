@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from pylon.worker import loop_thread
 from pylon.worker.loop_thread import LoopThread
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
@@ -47,9 +48,10 @@ async def test_a_cancelled_caller_cancels_the_work() -> None:
 
 
 async def test_leaving_cancels_what_still_runs_and_ignores_later_calls() -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     async def work() -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -57,7 +59,7 @@ async def test_leaving_cancels_what_still_runs_and_ignores_later_calls() -> None
 
     async with LoopThread("requests") as thread:
         running = asyncio.create_task(thread.run(work()))
-        await thread.run(asyncio.sleep(0))
+        await eventually(begun.is_set)
     assert ended.is_set()
     with contextlib.suppress(asyncio.CancelledError):
         await running
@@ -75,8 +77,9 @@ async def test_functions_are_called_on_the_thread() -> None:
 
 
 async def test_a_loop_without_heartbeats_is_a_problem_until_it_runs_again(
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(loop_thread, "HEARTBEAT_INTERVAL_S", 0.005)
     release = threading.Event()
     async with LoopThread("requests", blocked_after_s=0.02, check_interval_s=0.01) as thread:
         thread.call_soon(_blocks, release)

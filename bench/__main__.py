@@ -17,7 +17,7 @@ from bench.keep_alive import KeepAlive
 from bench.pairs import Ask, Pair, compare, paired
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.subtensor_reader import SubtensorReader
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.feed import EventFeed, event_log_via_worker
@@ -78,7 +78,7 @@ async def measure_blocks(running: Deployment, connection: NatsConnection) -> Pai
                     block = await chain.block(event.block.number, timeout_s=CHAIN_TIMEOUT_S)
                     await chain.timestamp(block, timeout_s=CHAIN_TIMEOUT_S)
                     neurons = await chain.query(Neurons(netuid), block, timeout_s=CHAIN_TIMEOUT_S)
-                    wire.encode(neurons)
+                    json_codec.encode(neurons)
                     read_s = time.perf_counter() - began_s
                     rounds.append((arrived_s - announced_s[event.block.number], read_s))
                 if len(rounds) == BLOCKS:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 
 from bridge.api_examples import failure_body, failure_examples
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import (
     FAILURE_KINDS,
     ErrorCode,
@@ -47,7 +47,7 @@ def problem_response(failure: Failure, http_status: int | None = None) -> Respon
     """Return the error response of a failure; `http_status` overrides the status of its code."""
     status = failure.http_status if http_status is None else http_status
     return Response(
-        wire.encode({"status_code": status, **failure.body()}),
+        json_codec.encode({"status_code": status, **failure.body()}),
         status_code=status,
         # Without this header, caches may store some statuses, such as 308, permanently.
         headers={"Cache-Control": "no-store", **_HEADERS.get(failure.code, {})},

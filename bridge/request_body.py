@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from bridge.api_examples import BODY_EXAMPLES
 from bridge.problems import invalid_docs, invalid_item, invalid_request
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, duplicate_key_item
 from pylon_client.contract.operations import Params
 from pylon_client.contract.topology import MAX_REQUEST_BYTES
@@ -95,8 +95,8 @@ async def read_params(
         )
     body = await _read_body(request)
     try:
-        given: Any = wire.decode(body) if body.strip() else {}
-        repeated = wire.duplicate_keys(body)[:MAX_REPEATED_KEYS] if body.strip() else []
+        given: Any = json_codec.decode(body) if body.strip() else {}
+        repeated = json_codec.duplicate_keys(body)[:MAX_REPEATED_KEYS] if body.strip() else []
     except (ValueError, RecursionError) as error:
         # The codec's message has this prefix, except for bodies that are nested too deeply.
         why = str(error).removeprefix(MALFORMED_JSON_PREFIX)
@@ -109,7 +109,7 @@ async def read_params(
         ]
         if twice:
             raise invalid_request(request, twice)
-        body = wire.encode({**path_values, **given})
+        body = json_codec.encode({**path_values, **given})
     if repeated:
         raise invalid_request(request, [duplicate_key_item(key) for key in repeated])
     try:

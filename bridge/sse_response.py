@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bridge.event_buffers import BUFFER_SIZE, EventBuffer
 from bridge.head_method import is_head_request
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import BlockNumber
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def missed_frame(after_number: BlockNumber, before_number: BlockNumber) -> bytes
         "before_block_number": before_number,
         "detail": "There are no values of the blocks in between, or they are no longer kept.",
     }
-    return format_sse_event(event="missed", data_str=wire.encode(data).decode())
+    return format_sse_event(event="missed", data_str=json_codec.encode(data).decode())
 
 
 def closing_frame() -> bytes:
@@ -147,6 +147,6 @@ def closing_frame() -> bytes:
     data = {"detail": "The service is stopping: connect again, with Last-Event-ID."}
     return format_sse_event(
         event="closing",
-        data_str=wire.encode(data).decode(),
+        data_str=json_codec.encode(data).decode(),
         retry=random.randint(*RECONNECT_DELAY_MS),  # noqa: S311 -- jitter, not a secret
     )

@@ -26,7 +26,7 @@ from tenacity import wait_none
 from pylon_client._async.client import AsyncPylonClient
 from pylon_client._sync.client import PylonClient
 from pylon_client.config import AsyncConfig, Config
-from pylon_client.contract import operations, reads, wire, writes
+from pylon_client.contract import json_codec, operations, reads, writes
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
@@ -135,7 +135,9 @@ class FakePylon:
             netuid: the subnet of the neurons.
         """
         block = value if isinstance(value, BlockInfo) else value.block
-        self._items.setdefault(netuid, []).append(StreamItem(block.number, wire.encode(value)))
+        self._items.setdefault(netuid, []).append(
+            StreamItem(block.number, json_codec.encode(value))
+        )
         self._wake_listeners()
 
     def publish_job(self, job: Job) -> None:
@@ -144,7 +146,7 @@ class FakePylon:
         Without published changes, `wait_for_job` polls: set a reply to `writes.GET_JOB`.
         """
         self._items.setdefault(job.job_id, []).append(
-            StreamItem(BlockNumber(len(self._items.get(job.job_id, ()))), wire.encode(job))
+            StreamItem(BlockNumber(len(self._items.get(job.job_id, ()))), json_codec.encode(job))
         )
         self._wake_listeners()
 
@@ -195,7 +197,7 @@ class FakePylon:
             raise failing.error
         if name not in self._answers:
             raise LookupError(f"this FakePylon has no reply to {name}: call answer()")
-        return wire.encode(_require_reply_type(call.operation, self._answers[name](call)))
+        return json_codec.encode(_require_reply_type(call.operation, self._answers[name](call)))
 
     async def confirm(self) -> None:
         """Implement `Transport.confirm`."""

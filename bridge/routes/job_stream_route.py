@@ -13,7 +13,7 @@ from bridge.routes.canonical_path import require_canonical_path
 from bridge.routes.stream_routes import stream_docs
 from bridge.sse_response import StreamCounts, StreamResponse
 from pylon.common.admission import Admission
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operation import Scope
@@ -53,7 +53,7 @@ def add_job_stream_route(
         async def read_job() -> bytes:
             reply = await nats.request(
                 str(IdentitySubject(caller.identity.name, GET_JOB.name)),
-                wire.encode(JobParams(job_id=job_id)),
+                json_codec.encode(JobParams(job_id=job_id)),
                 headers={headers.REQUEST_ID: request_id(request)},
                 timeout_s=REQUEST_TIMEOUT_S,
             )

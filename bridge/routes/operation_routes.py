@@ -23,7 +23,7 @@ from bridge.routes.canonical_path import require_canonical_path
 from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
 from pylon.common.admission import OPEN_CALLER, Admission
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES, RECENT_NEURONS
@@ -216,7 +216,7 @@ def _endpoint(
             ),
         ] = None,
     ) -> Response:
-        body = wire.encode(params)
+        body = json_codec.encode(params)
         of_identity = isinstance(subject, IdentitySubject)
         caller = subject.identity if of_identity else authenticator.limit_key(request)
         with limit.admit(caller):

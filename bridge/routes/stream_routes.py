@@ -15,7 +15,7 @@ from bridge.routes.canonical_path import require_canonical_path
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
 from bridge.sse_response import StreamCounts, StreamResponse, stream_frames
 from pylon.common.admission import Admission
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.operations import API_PREFIX, NoParams
@@ -147,7 +147,7 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
     try:
         await nats.request(
             str(OpenSubject(netuid, RECENT_NEURONS.name)),
-            wire.encode(NoParams()),
+            json_codec.encode(NoParams()),
             headers={headers.REQUEST_ID: request_id(request)},
             timeout_s=TRACKED_CHECK_TIMEOUT_S,
         )

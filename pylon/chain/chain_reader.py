@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Query
 from pylon.common.read_cache import ReadCache, SingleFlight
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber
 
@@ -56,7 +56,7 @@ class ChainReader:
         async def fetch() -> tuple[Block, bytes]:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
             info = await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
-            return block, wire.encode(info)
+            return block, json_codec.encode(info)
 
         return await self._info_flight.get("latest", fetch)
 
@@ -83,7 +83,9 @@ class ChainReader:
 
         async def fetch() -> bytes:
             chain_timeout_s = self._chain_timeout_s
-            return wire.encode(await self._chain.query(query, block, timeout_s=chain_timeout_s))
+            return json_codec.encode(
+                await self._chain.query(query, block, timeout_s=chain_timeout_s)
+            )
 
         return await self._cache.get((query, block.hash), fetch)
 

@@ -14,7 +14,7 @@ from pydantic import field_validator
 
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.redaction import REDACTOR
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
 """Libraries that log at WARNING only: at INFO they repeat events that Pylon logs itself."""
@@ -94,7 +94,7 @@ class JsonFormatter(logging.Formatter):
             name: value if name in _UNREDACTED else REDACTOR.redact_value(value)
             for name, value in shown.items()
         }
-        return wire.encode(hidden).decode()
+        return json_codec.encode(hidden).decode()
 
 
 class HumanFormatter(logging.Formatter):

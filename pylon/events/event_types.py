@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
@@ -33,7 +33,7 @@ class EventSink(Protocol):
 def block_event(info: BlockInfo) -> FeedEvent:
     """Return the event of a new block; its body is that of the REST response."""
     block = Block(number=info.number, hash=info.hash)
-    return FeedEvent(str(BlockEventSubject()), block, wire.encode(info))
+    return FeedEvent(str(BlockEventSubject()), block, json_codec.encode(info))
 
 
 def neurons_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:

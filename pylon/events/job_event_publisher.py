@@ -1,7 +1,7 @@
 """Publishes job events."""
 
 from pylon.rpc.notifications import notify
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import JobEventSubject
 from pylon_client.nats.nats_connection import NatsConnection
@@ -20,4 +20,4 @@ class JobEventPublisher:
     async def publish(self, job: Job) -> None:
         """Publish the current state of a job."""
         subject = JobEventSubject(job.identity, job.job_id)
-        await notify(self._connection, str(subject), wire.encode(job))
+        await notify(self._connection, str(subject), json_codec.encode(job))

@@ -16,7 +16,7 @@ from pylon.jetstream.bucket import Bucket, Entry
 from pylon.jetstream.error_codes import NO_MESSAGE, message_sequence, readable_replies
 from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S
 from pylon.jetstream.write_health import WriteHealth
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import Revision
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection
@@ -158,7 +158,7 @@ class OrderedBucket(Bucket):
         entries: list[Entry] = []
         try:
             await self._nats.publish(
-                f"$JS.API.DIRECT.GET.{self._stream}", wire.encode(request), reply=inbox
+                f"$JS.API.DIRECT.GET.{self._stream}", json_codec.encode(request), reply=inbox
             )
             while True:
                 message = await subscription.next_msg(REQUEST_TIMEOUT_S)

@@ -16,7 +16,7 @@ from pylon.jobs.acceptance_context import AcceptanceContext, AcceptanceContexts
 from pylon.jobs.job_store import JobStore
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.stored_job import JobRecord, StoredJob, UnreadableEntryError
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import JobSubject
@@ -121,7 +121,7 @@ class JobAcceptor:
                 `COMPARE_AND_SET_RETRIES` conflicts.
         """
         self._require_storage()
-        digest = _digest(wire.encode(_canonical(request.params)))
+        digest = _digest(json_codec.encode(_canonical(request.params)))
         context = await self._contexts.get(request.netuid)
         # Without the lock, concurrent writes to one queue would cause compare-and-set conflicts for
         # each other; now only writes of other workers do. The dictionary keeps a lock while a write

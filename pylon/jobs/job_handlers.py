@@ -15,7 +15,7 @@ from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificateKeypair
@@ -262,4 +262,4 @@ class JobHandlers:
 
 
 def _response(reply: BaseModel) -> CallResult:
-    return CallResult(wire.encode(reply))
+    return CallResult(json_codec.encode(reply))

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import Hotkey, IdentityName
@@ -173,5 +173,5 @@ async def announce_signers(
     """Publish the announcements every `ANNOUNCE_INTERVAL_S` seconds, until cancelled."""
     while True:
         for identity, announcement in announcements.items():
-            await publish(identity, wire.encode(announcement))
+            await publish(identity, json_codec.encode(announcement))
         await asyncio.sleep(ANNOUNCE_INTERVAL_S)

@@ -9,7 +9,7 @@ from pylon.chain.write_port import ChainWrites, Epoch
 from pylon.jobs import epochs
 from pylon.jobs.job_store import JobStore
 from pylon.rpc.calls import CallResult, ServiceCall
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import SUCCEEDED, Job, JobState
 from pylon_client.contract.models import WeightsStatus
@@ -61,7 +61,7 @@ class WeightsStatusHandler:
             status = WeightsStatus(weights_submitted=False, weights_on_chain=False)
         on_chain = status.weights_on_chain
         return CallResult(
-            wire.encode(
+            json_codec.encode(
                 WeightsStatus(weights_submitted=is_accepted or on_chain, weights_on_chain=on_chain)
             )
         )

@@ -14,7 +14,7 @@ from pylon.reads.read_query import resolve
 from pylon.reads.recent_neurons import RecentNeurons
 from pylon.reads.specs import READ_SPECS, ReadSpec
 from pylon.rpc.calls import CallResult, HandlerTable, ParamsT, ServiceCall
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operations import Params
@@ -51,7 +51,7 @@ class ReadHandlers:
         self._snapshots = snapshots
         self._reader = reader
         self._recent = recent
-        self._identities = wire.encode(Identities(identities=dict(identities)))
+        self._identities = json_codec.encode(Identities(identities=dict(identities)))
         self._addresses = addresses
 
     def register(self, service: HandlerTable) -> None:
@@ -117,7 +117,7 @@ class ReadHandlers:
             return CallResult(found.body, found.block)
 
         async def projected() -> bytes:
-            return wire.encode(project(wire.decode(found.body), read))
+            return json_codec.encode(project(json_codec.decode(found.body), read))
 
         body = await self._reader.cached((read, found.block.hash), projected)
         return CallResult(body, found.block)

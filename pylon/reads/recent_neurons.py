@@ -7,7 +7,7 @@ from typing import Final
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.rpc.calls import CallResult
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
@@ -70,7 +70,7 @@ class RecentNeurons:
     def _age_blocks(self, snapshot: Snapshot, newest: Snapshot) -> int:
         silent_s, last = self.snapshots.since_last_advance_s, newest.block.number
         if silent_s is None:
-            silent_s = max(self.now_s() - wire.decode(newest.body)["timestamp"], 0.0)
+            silent_s = max(self.now_s() - json_codec.decode(newest.body)["timestamp"], 0.0)
         else:
             last = max(last, self.snapshots.head or 0)
         return max(last - snapshot.block.number, 0) + int(silent_s / self.block_duration_s)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pylon.common.admission import Permit
 from pylon.rpc.calls import ServiceCall
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.event_replay import EVENT_OPERATIONS
 from pylon_client.contract.failures import (
     MAX_KEY_CHARS,
@@ -185,7 +185,7 @@ def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Param
         raise _invalid_error(
             operation, [_invalid_item(problem) for problem in _validation_errors(error)]
         ) from None
-    if repeated := wire.duplicate_keys(body):
+    if repeated := json_codec.duplicate_keys(body):
         raise _invalid_error(operation, [duplicate_key_item(key) for key in repeated])
     return params
 

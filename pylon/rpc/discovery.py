@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pylon.common.distribution import service_version
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import NATS_OPERATIONS, Scope
 from pylon_client.contract.subjects import ROOT
 from pylon_client.contract.topology import QUEUE_GROUP
@@ -73,11 +73,11 @@ class ServiceDiscovery:
         """Return the JSON response to a request, or None if the verb of the subject is unknown."""
         match subject.split(".", 2)[1]:
             case "PING":
-                return wire.encode(self._identity_fields("ping"))
+                return json_codec.encode(self._identity_fields("ping"))
             case "INFO":
-                return wire.encode(self._info())
+                return json_codec.encode(self._info())
             case "STATS":
-                return wire.encode(self._stats())
+                return json_codec.encode(self._stats())
             case _:
                 return None
 

@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from pylon.rpc.calls import CallResult
 from pylon.rpc.request_counts import RequestCounts
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
 from pylon_client.log_limit import LogLimit
@@ -60,7 +60,7 @@ class ReplySender:
         """Send a failure, as a body and as headers."""
         await self.send(
             message,
-            wire.encode(failure.body()),
+            json_codec.encode(failure.body()),
             {
                 wire_headers.ERROR: failure.code,
                 wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),

@@ -40,7 +40,7 @@ from pylon.worker.request_thread import RequestThread
 from pylon.worker.settings import WorkerSettings
 from pylon.worker.signing import JOBS_PART, SigningParts
 from pylon.worker.snapshot_updater import SnapshotUpdater
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from pylon_client.nats.nats_connection import NatsConnection
@@ -186,7 +186,7 @@ class Worker:
         job_metrics = JobMetrics(self.metrics, hotkeys.addresses)
         await SignerEvents(connection).subscribe(self._signer_directory.observe)
         for identity, announcement in hotkeys.announcements.items():
-            self._signer_directory.observe(identity, wire.encode(announcement))
+            self._signer_directory.observe(identity, json_codec.encode(announcement))
         snapshot_updater = SnapshotUpdater(
             self._settings, self.snapshots, self.guard, self._last_published
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -83,7 +83,7 @@ def event_log_via_worker(
         try:
             reply = await connection.request(
                 str(request_subject),
-                wire.encode(ReplayParams(after=after)),
+                json_codec.encode(ReplayParams(after=after)),
                 timeout_s=REPLAY_TIMEOUT_S,
             )
         except FailureError as error:

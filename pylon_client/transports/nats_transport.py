@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pylon_client.cached_value import CachedValue
 from pylon_client.config import BaseConfig
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.reads import RECENT_NEURONS
@@ -92,7 +92,7 @@ class NatsTransport:
         try:
             reply = await connection.request(
                 str(self._subject(call)),
-                wire.encode(call.params),
+                json_codec.encode(call.params),
                 {headers.IDEMPOTENCY_KEY: call.idempotency_key} if call.idempotency_key else None,
                 timeout_s=timeout_s,
             )

@@ -44,7 +44,7 @@ from tests.support.wire.wire_corpus import Corpus
 GARBLED_EACH = 2
 """Answers that are replaced before an operation gets a real one."""
 MUTATED = 400
-LANE = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+SUBJECT = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -102,7 +102,7 @@ async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
         assert found is not None
         assert (found.value, found.revision) == (garbage, revision)
         garble()
-        await queue.publish(LANE, job(number))
+        await queue.publish(SUBJECT, job(number))
         garble()
         async with leases.hold("hotkey"):
             pass
@@ -154,7 +154,7 @@ async def test_endless_garbage_is_reported_as_nats_being_away(
             lambda: bucket.newest_first("job", before=None, count=3),
             lambda: bucket.oldest_first("job", after=ABSENT, count=3),
             lambda: bucket.remove("job.x", Revision(1)),
-            lambda: WorkQueue(connection).publish(LANE, job(0)),
+            lambda: WorkQueue(connection).publish(SUBJECT, job(0)),
             lambda: EventPublisher(connection).publish(event(1)),
             lambda: EventPublisher(connection).last_block(event(1).subject),
         ]
@@ -184,12 +184,12 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
 
     queue = WorkQueue(connection)
     for number in range(20):
-        await queue.publish(LANE, job(number))
+        await queue.publish(SUBJECT, job(number))
     garbled.mutate = lambda _: (
         corpus.random.choice(GARBAGE) if corpus.random.random() < 0.5 else None
     )
     consumer = Consumer(
-        connection, JOB_QUEUE, name="lane", subject=str(LANE), handler=work, on_idle=idle
+        connection, JOB_QUEUE, name="jobs", subject=str(SUBJECT), handler=work, on_idle=idle
     )
     keeper = StreamMonitor(connection, replicas=1)
     keeping = asyncio.create_task(keeper.run())
@@ -239,7 +239,7 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
             bucket.newest_first("job", before=None, count=3),
             bucket.oldest_first("job", after=ABSENT, count=3),
             bucket.remove(f"job.{number % 5}", Revision(number)),
-            unless_unavailable(queue.publish(LANE, job(number)), ErrorCode.OVERLOADED),
+            unless_unavailable(queue.publish(SUBJECT, job(number)), ErrorCode.OVERLOADED),
             *([check(), lease()] if number % 20 == 0 else []),
         ):
             came[await unless_unavailable(answer)] += 1

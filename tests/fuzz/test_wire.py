@@ -141,7 +141,7 @@ async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
 
 
 async def still_works(deployment: Deployment) -> None:
-    """Events come, reads are answered, and every lane of every identity brings a job to its end."""
+    """Events come, reads are answered, and every job queue brings a job to its end."""
     url = deployment.nats.url
     async with _connected(url, None, "") as reader:
         blocks = event_log_via_worker(reader)

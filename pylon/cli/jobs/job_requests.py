@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pylon.cli.jobs.job_row import JOB_COLUMNS, job_row
 from pylon.cli.screen import build_table
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import MAX_JOBS_PER_PAGE
 from pylon_client.contract.operation import Operation, Params
@@ -180,7 +180,9 @@ async def _request(
     params: Params,
 ) -> ReplyT:
     subject = str(IdentitySubject(identity, operation.name))
-    reply = await connection.request(subject, wire.encode(params), timeout_s=REQUEST_TIMEOUT_S)
+    reply = await connection.request(
+        subject, json_codec.encode(params), timeout_s=REQUEST_TIMEOUT_S
+    )
     return operation.reply.model_validate_json(reply.body)
 
 

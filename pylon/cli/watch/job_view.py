@@ -13,6 +13,7 @@ from pylon.events.job_event_listener import subscribe_identity_jobs
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.job_store import JobStore
 from pylon.nats_server.worker_user import worker_connection_options
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ENDED_JOBS_RETENTION_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
@@ -31,7 +32,7 @@ class _JobTable:
     def add(self, job: Job) -> bool:
         """Add or update a job; return whether it has changed."""
         known = self._jobs.get(job.job_id)
-        if known is not None and known.updated_at_ms >= job.updated_at_ms:
+        if known is not None and not _is_newer(job, known):
             return False
         self._jobs[job.job_id] = job
         if len(self._jobs) > JOBS_SHOWN:
@@ -48,7 +49,8 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
     """Show the jobs of every identity and each of their changes, until interrupted.
 
     Raises:
-        FailureError: NATS cannot be reached, or JetStream does not answer.
+        FailureError: NATS cannot be reached, the connection has ended permanently, or JetStream
+            does not answer.
     """
     connection = await connect(worker_connection_options(settings, "pylon watch"))
     try:
@@ -65,12 +67,35 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
             missed = asyncio.Event()
             missed.set()
             connection.on_gap(missed.set)
-            while not connection.closed.is_set():
-                await missed.wait()
+            while True:
+                await _wait_for_gap(connection, missed)
                 missed.clear()
                 update(reversed(await _read_jobs(connection, settings.identities)))
     finally:
         await connection.close()
+
+
+def _is_newer(job: Job, known: Job) -> bool:
+    """Return whether a job has changed; the clocks of the workers that changed it may differ."""
+    if known.has_ended:
+        return False
+    return job.has_ended or (job.updated_at_ms >= known.updated_at_ms and job != known)
+
+
+async def _wait_for_gap(connection: NatsConnection, missed: asyncio.Event) -> None:
+    """Wait until events may have been missed.
+
+    Raises:
+        FailureError: NATS_UNAVAILABLE, when the connection has ended permanently.
+    """
+    waiting = [asyncio.ensure_future(event.wait()) for event in (missed, connection.closed)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+    if connection.closed.is_set():
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS has ended.")
 
 
 async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityName]) -> list[Job]:

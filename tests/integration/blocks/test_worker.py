@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from pylon.worker.main import Worker, WorkerError
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
@@ -39,7 +39,7 @@ FETCHES = {
 
 async def number_of_latest(connection: NatsConnection, netuid: int) -> int:
     reply = await connection.request(LATEST_NEURONS.format(netuid), timeout_s=30)
-    return int(wire.decode(reply.body)["block"]["number"])
+    return int(json_codec.decode(reply.body)["block"]["number"])
 
 
 def fetches_per_block(devnet: Devnet) -> Counter[tuple[str, int, int | None]]:
@@ -100,9 +100,9 @@ async def test_events_and_replies_are_the_same_bytes(tmp_path: Path) -> None:
         stream = connection.nats.jetstream()
         event = await stream.get_last_msg("PYLON_EVENTS", NEURONS_OF_1)
         latest = await connection.request(LATEST_NEURONS.format(1))
-        block = wire.decode(latest.body)["block"]
+        block = json_codec.decode(latest.body)["block"]
         at = await connection.request(
-            NEURONS_AT.format(1), wire.encode({"block_number": block["number"]})
+            NEURONS_AT.format(1), json_codec.encode({"block_number": block["number"]})
         )
         assert event.data == latest.body == at.body
         assert event.headers is not None
@@ -230,14 +230,18 @@ async def test_requests_in_progress_are_answered_before_a_worker_stops(tmp_path:
             asking = [
                 asyncio.create_task(
                     connection.request(
-                        NEURONS_AT.format(1), wire.encode({"block_number": number}), timeout_s=60
+                        NEURONS_AT.format(1),
+                        json_codec.encode({"block_number": number}),
+                        timeout_s=60,
                     )
                 )
                 for number in range(30)
             ]
             await eventually(lambda: devnet.request_counts().get("chain_getBlockHash", 0) >= 1)
         replies = await asyncio.gather(*asking)
-    assert [wire.decode(reply.body)["block"]["number"] for reply in replies] == list(range(30))
+    assert [json_codec.decode(reply.body)["block"]["number"] for reply in replies] == list(
+        range(30)
+    )
 
 
 async def test_a_worker_fails_when_its_connection_to_nats_is_closed_for_good(

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.running_worker import connected
@@ -19,7 +19,7 @@ async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Pa
     ):
         await worker.logs(READY)
         reply = await connection.request("pylon.v1.open.1.neurons.latest", timeout_s=30)
-        assert len(wire.decode(reply.body)["neurons"]) == 256
+        assert len(json_codec.decode(reply.body)["neurons"]) == 256
         worker.process.send_signal(signal.SIGTERM)
         assert await worker.ends() == 0
         assert "Traceback" not in worker.log

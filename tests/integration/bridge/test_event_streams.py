@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import zstandard
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.devnet_control import ON_DEMAND_S
 from tests.support.nats.nats_server import NatsServer
@@ -163,7 +163,7 @@ async def test_reads_and_streams_of_one_service_agree(tmp_path: Path) -> None:
         again = await client.get(at, headers={"If-None-Match": read.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
         packed = await raw(client, at, "zstd")
-        assert wire.decode(zstandard.decompress(packed)) == read.json()
+        assert json_codec.decode(zstandard.decompress(packed)) == read.json()
         assert len(packed) < len(read.content) / 2
         assert (await client.get(at, headers={"Accept-Encoding": "gzip"})).json() == read.json()
 

@@ -1,8 +1,7 @@
 """The chain through the real SDK over a real WebSocket, with faults of node and network."""
 
 import asyncio
-import gc
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import (
     AbstractContextManager,
     aclosing,
@@ -15,57 +14,24 @@ from typing import Any
 
 import bittensor
 import pytest
-from bittensor._transport import errors as transport
 
 from pylon.chain.archive_routing import RoutedChain
-from pylon.chain.connection_timeouts import ConnectionTimeouts
 from pylon.chain.queries.neuron_queries import Neurons
-from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter
-from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.nats.tcp_proxy import TcpProxy
-from tests.support.product.eventually import eventually
+from tests.support.chain.subtensor import LONG_S, devnet_with, failure_of, proxied, subtensor_at
 
 ONE = NetUid(1)
-LONG_S = 30.0
+
+
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
+
+
 STATE_CALL = "state_call:SubnetInfoRuntimeApi_get_subnet_state"
-
-
-@asynccontextmanager
-async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet]:
-    """A devnet that makes blocks only when told to, unless the options say otherwise."""
-    chosen: dict[str, Any] = {"port": 0, "autostart": False} | options
-    async with Devnet(DevnetOptions(**chosen)) as devnet:
-        await devnet.advance(blocks)
-        yield devnet
-
-
-@asynccontextmanager
-async def subtensor_at(
-    url: str, patience: ConnectionTimeouts | None = None, **options: Any
-) -> AsyncGenerator[SubtensorReader]:
-    subtensor = SubtensorReader(url, timeouts=patience, **options)
-    try:
-        yield subtensor
-    finally:
-        await subtensor.close()
-
-
-@asynccontextmanager
-async def proxied(devnet: Devnet) -> AsyncGenerator[tuple[TcpProxy, str]]:
-    async with TcpProxy(int(devnet.url.rsplit(":", 1)[1])) as proxy:
-        yield proxy, f"ws://127.0.0.1:{proxy.port}"
-
-
-async def failure_of(awaitable: Awaitable[object]) -> FailureError:
-    with pytest.raises(FailureError) as caught:
-        await awaitable
-    return caught.value
 
 
 async def test_the_neurons_are_those_that_the_sdk_itself_reads() -> None:
@@ -196,90 +162,6 @@ async def test_all_reads_share_one_websocket() -> None:
         assert proxy.accepted == 1
 
 
-async def test_a_node_without_a_response_is_a_timeout_and_releases_the_limit() -> None:
-    patience = ConnectionTimeouts(max_in_flight=2)
-    async with devnet_with() as devnet, subtensor_at(devnet.url, patience) as chain:
-        await chain.latest_block(timeout_s=LONG_S)
-        devnet.go_silent()
-        failures = await asyncio.gather(
-            *(failure_of(chain.latest_block(timeout_s=1.5)) for _ in range(4))
-        )
-        assert {failure.code for failure in failures} == {ErrorCode.CHAIN_TIMEOUT}
-        devnet.speak()
-        assert await eventually_reads(chain) == 10
-
-
-async def eventually_reads(chain: SubtensorReader) -> int:
-    """The latest number, as soon as the chain can be read again by the same object."""
-    async with asyncio.timeout(LONG_S):
-        while True:
-            try:
-                return (await chain.latest_block(timeout_s=5)).number
-            except FailureError:
-                await asyncio.sleep(0.05)
-
-
-async def test_a_silent_connection_is_discarded_and_closed() -> None:
-    async with (
-        devnet_with() as devnet,
-        proxied(devnet) as (proxy, url),
-        subtensor_at(url) as chain,
-    ):
-        await chain.latest_block(timeout_s=LONG_S)
-        proxy.mute = True
-        failure = await failure_of(chain.latest_block(timeout_s=1.5))
-        assert failure.code is ErrorCode.CHAIN_TIMEOUT
-        proxy.mute = False
-        assert await eventually_reads(chain) == 10
-        assert proxy.accepted >= 2, "the muted connection is not used again"
-        await eventually(lambda: proxy.open == 1)
-
-
-async def test_a_cancelled_connect_leaves_nothing_open() -> None:
-    async with (
-        devnet_with() as devnet,
-        proxied(devnet) as (proxy, url),
-        subtensor_at(url, ConnectionTimeouts(connect_s=1.0, backoff_s=0.0)) as chain,
-    ):
-        devnet.go_silent()  # takes the connection, and says nothing
-        for _ in range(3):
-            await failure_of(chain.latest_block(timeout_s=LONG_S))
-        assert proxy.accepted == 3
-        await eventually(lambda: proxy.open == 0)
-        await eventually(lambda: not sdk_tasks())
-        devnet.speak()
-        assert await eventually_reads(chain) == 10
-    await eventually(lambda: not sdk_tasks())
-
-
-async def test_the_exception_of_an_idle_connection_whose_node_ended_is_retrieved(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with devnet_with() as devnet:
-        chain, writes = SubtensorReader(devnet.url), SubtensorWriter(devnet.url)
-        await chain.latest_block(timeout_s=LONG_S)
-        await writes.tip()
-    await eventually(lambda: not sdk_tasks())  # the SDK has dialled once more, in vain
-    for asked in (chain.latest_block(timeout_s=LONG_S), writes.tip()):
-        assert (await failure_of(asked)).code is ErrorCode.CHAIN_UNAVAILABLE
-    await chain.close()
-    await writes.close()
-    gc.collect()
-    assert "never retrieved" not in caplog.text
-
-
-async def test_a_closed_connection_is_not_opened_again() -> None:
-    """The SDK opens one to end a subscription."""
-    async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
-        sdk = Substrate(url)
-        await sdk.connect()
-        await sdk.close()
-        with pytest.raises(transport.MaxRetriesExceeded):
-            await sdk._connections[0].rpc_request("chain_getHead")
-        assert proxy.accepted == 1
-        await eventually(lambda: not sdk_tasks())
-
-
 FALSE_HEADERS = [-1, 2**32, 2**64, "f" * 4_000, "0x" + "f" * 4_000, "not a number", None, 7.5, [1]]
 
 
@@ -322,68 +204,6 @@ async def test_a_false_announcement_does_not_end_the_subscription(number: Any) -
         assert chain.connections_opened == 1
 
 
-def sdk_tasks() -> list[str]:
-    """The SDK's tasks, each of which holds or dials a connection."""
-    return [task.get_name() for task in asyncio.all_tasks() if "rpc" in task.get_name()]
-
-
-async def test_a_connection_that_breaks_during_reads_is_replaced() -> None:
-    async with (
-        devnet_with(60) as devnet,
-        proxied(devnet) as (proxy, url),
-        subtensor_at(url) as chain,
-    ):
-        block = await chain.latest_block(timeout_s=LONG_S)
-        reads = [
-            asyncio.create_task(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
-            for _ in range(20)
-        ]
-        await asyncio.sleep(0)
-        proxy.drop()
-        results = await asyncio.gather(*reads)
-        assert {len(result.neurons) for result in results} == {256}
-        await eventually(lambda: proxy.open == 1)
-
-
-async def test_a_read_after_an_idle_disconnect_succeeds() -> None:
-    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        for _ in range(5):
-            assert (await chain.latest_block(timeout_s=LONG_S)).number == 10
-            devnet.drop_connections()
-
-
-async def test_heads_end_when_the_subscription_is_silent() -> None:
-    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
-            announced = asyncio.create_task(anext(heads))
-            await eventually(lambda: "chain_subscribeNewHeads" in devnet.request_counts())
-            await devnet.advance(1)
-            assert await announced in {10, 11}
-        async with aclosing(chain.subscribe_heads(silence_s=0.3)) as heads:
-            failure = await failure_of(drain(heads))
-        assert failure.code is ErrorCode.CHAIN_TIMEOUT
-        assert await eventually_reads(chain) == 11
-
-
-async def drain(heads: AsyncGenerator[BlockNumber]) -> None:
-    async for _ in heads:
-        pass
-
-
-async def test_heads_end_when_the_connection_breaks_and_can_be_subscribed_again() -> None:
-    async with (
-        Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
-        subtensor_at(devnet.url) as chain,
-    ):
-        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
-            await anext(heads)
-            devnet.drop_connections()
-            assert (await failure_of(drain(heads))).code is ErrorCode.CHAIN_UNAVAILABLE
-        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
-            first = await anext(heads)
-            assert await anext(heads) > first
-
-
 async def test_heads_are_yielded_as_announced() -> None:
     async with (
         Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
@@ -392,61 +212,6 @@ async def test_heads_are_yielded_as_announced() -> None:
     ):
         numbers = [await anext(heads) for _ in range(5)]
     assert numbers == list(range(numbers[0], numbers[0] + 5))
-
-
-async def test_an_unreachable_node_fails_fast_with_few_connects() -> None:
-    async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
-        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, max_backoff_s=600)) as chain:
-            await chain.latest_block(timeout_s=LONG_S)
-            await devnet.stop()
-            proxy.drop()
-            for _ in range(20):
-                failure = await failure_of(chain.latest_block(timeout_s=LONG_S))
-                assert failure.code is ErrorCode.CHAIN_UNAVAILABLE
-                assert str(proxy.port) not in failure.failure.detail
-        assert proxy.accepted <= 4
-
-
-async def test_a_handshake_refused_with_429_is_not_retried_at_once() -> None:
-    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        devnet.faults.handshakes_to_reject = 100
-        for _ in range(20):
-            failure = await failure_of(chain.latest_block(timeout_s=LONG_S))
-            assert failure.code is ErrorCode.CHAIN_UNAVAILABLE
-            assert "refuses" in failure.failure.detail
-        assert devnet.faults.handshakes_to_reject == 99
-
-
-async def test_callers_cancelled_in_flight_do_not_affect_later_reads() -> None:
-    async with (
-        devnet_with(60) as devnet,
-        proxied(devnet) as (proxy, url),
-        subtensor_at(url) as chain,
-    ):
-        # The first reads of all, so that connecting and the metadata are cancelled as well.
-        for turns in range(12):
-            reads = [
-                asyncio.create_task(chain.block(BlockNumber(number), timeout_s=LONG_S))
-                for number in range(10)
-            ]
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            for read in reads[::2]:
-                read.cancel()
-            results: list[Any] = await asyncio.gather(*reads, return_exceptions=True)
-            assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
-        block = await chain.latest_block(timeout_s=LONG_S)
-        assert len((await chain.query(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256
-        assert proxy.accepted == 1
-
-
-async def test_a_restarted_node_is_read_again() -> None:
-    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        await chain.latest_block(timeout_s=LONG_S)
-        devnet.refuse_connections(0.5)
-        devnet.drop_connections()
-        assert await eventually_reads(chain) == 10
-        assert chain.connections_opened >= 2
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from pylon.nats_server.permissions import authorization_config
 from pylon.rpc.calls import CallResult, Handler, ServiceCall
 from pylon.rpc.request_server import RequestServer
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.reads import LATEST_BLOCK, RECENT_NEURONS
@@ -49,7 +49,7 @@ class QuietWorker:
         self.asked += 1
         if self.failure is not None:
             raise FailureError(self.failure, "the test says so")
-        return CallResult(wire.encode(sample_block_info()))
+        return CallResult(json_codec.encode(sample_block_info()))
 
     async def nothing(self, call: ServiceCall[Any]) -> CallResult:
         is_recent = call.operation == RECENT_NEURONS.name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OpenSubject
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
@@ -49,7 +49,7 @@ async def test_a_server_with_a_trusted_certificate_replies(
         block = sample_block_info()
 
         async def answer(message: Msg) -> None:
-            await message.respond(wire.encode(block))
+            await message.respond(json_codec.encode(block))
 
         await worker.nats.subscribe(str(OpenSubject(None, LATEST_BLOCK.name)), cb=answer)
         await worker.nats.flush()

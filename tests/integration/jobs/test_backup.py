@@ -21,7 +21,7 @@ from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signer_directory import SignerAnnouncement
 from pylon.nats_server.permissions import authorization_config
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
@@ -176,7 +176,7 @@ async def test_a_restore_requires_stopped_workers_and_replace_for_existing_jobs(
         connection = await nats.connect()
 
         async def announce() -> None:
-            body = wire.encode(SignerAnnouncement(hotkey=None, cause="none", problem="none"))
+            body = json_codec.encode(SignerAnnouncement(hotkey=None, cause="none", problem="none"))
             while True:
                 await SignerEvents(connection).publish(IdentityName("sn2"), body)
                 await asyncio.sleep(0.05)

@@ -17,7 +17,8 @@ from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetU
 from pylon_client.contract.writes import ListJobs
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.replicas import Nats
-from tests.support.product.adversary import World, signers_of
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import signers_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

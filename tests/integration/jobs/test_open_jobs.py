@@ -15,9 +15,10 @@ from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.replicas import Nats
-from tests.support.product.adversary import World, signers_of
+from tests.support.product.adversary import World
 from tests.support.product.ended_jobs import job_of, write_ended
 from tests.support.product.eventually import comes_true
+from tests.support.product.fake_signers import signers_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,7 +16,7 @@ from pylon.chain.write_port import CommitmentCall, RefusedError
 from pylon.cli.backup.backup_file import BackupFile
 from pylon.nats_server.permissions import authorization_config
 from pylon.wallets.hotkeys import open_hotkey
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
@@ -115,7 +115,7 @@ async def command(deployment: Deployment, devnet: Devnet, *arguments: str) -> En
 async def latest_number(deployment: Deployment) -> int:
     async with connected(deployment.nats.url) as connection:
         reply = await connection.request(LATEST, timeout_s=HANGS_AFTER_S)
-    return int(wire.decode(reply.body)["number"])
+    return int(json_codec.decode(reply.body)["number"])
 
 
 async def test_a_worker_on_another_chain_refuses_to_start_until_a_reset(

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from pylon.nats_server.permissions import authorization_config
+from pylon.rpc.request_server import Handler, RequestServer
 from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.served_operations import Serve, serving
 from tests.support.product.deployment import (
     BRIDGE_PASSWORD,
     WORKER_PASSWORD,
@@ -40,3 +42,20 @@ async def connect_as(server: NatsServer) -> AsyncGenerator[ConnectAs]:
             return connection
 
         yield connect_user
+
+
+@pytest.fixture
+async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
+    """Serve every operation with one handler, two requests of a caller at a time.
+
+    Of four places each of three callers has one, and one is shared.
+    """
+    services: list[RequestServer] = []
+
+    async def start(handler: Handler) -> RequestServer:
+        services.append(await serving(await connect_as("worker"), handler, max_requests=5))
+        return services[-1]
+
+    yield start
+    for service in services:
+        await service.drain(0)

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from pylon.rpc.calls import ServiceCall
 from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operations import LATEST_BLOCK
 from tests.support.nats.nats_server import NatsServer
@@ -38,7 +38,7 @@ asyncio.run(main())
 async def serving(connect_as: ConnectAs, timeouts_s: list[float]) -> RequestServer:
     async def latest_block(call: ServiceCall) -> bytes:
         timeouts_s.append(call.timeout_s)
-        return wire.encode(BLOCK)
+        return json_codec.encode(BLOCK)
 
     service = RequestServer(
         await connect_as("worker"),
@@ -104,7 +104,7 @@ async def test_the_error_for_an_older_client_mentions_its_clock(
     )
     assert (reply.headers or {}).get(wire_headers.ERROR) == code
     if code is not None:
-        assert "its clock is behind" in wire.decode(reply.data)["detail"]
+        assert "its clock is behind" in json_codec.decode(reply.data)["detail"]
 
 
 async def test_a_worker_of_the_version_before_gets_the_deadline(connect_as: ConnectAs) -> None:

@@ -68,13 +68,15 @@ async def test_a_job_with_status_headers_does_not_block_its_queue(
         bodies.append(body)
         return Ack()
 
-    lane = "pylon.v1.job.alice.commitment"
-    consumer = Consumer(worker, JOB_QUEUE, name="lane", subject=lane, handler=handler)
+    subject = "pylon.v1.job.alice.commitment"
+    consumer = Consumer(worker, JOB_QUEUE, name="jobs", subject=subject, handler=handler)
     async with RawNats(server.url, "worker", WORKER_PASSWORD, lambda *_: None) as raw:
         for number, status in enumerate((b"100", b"404", b"408", b"409", b"503")):
-            raw.publish(lane.encode(), b"%d" % number, headers=header_block((b"Status", status)))
-            raw.publish(lane.encode(), b"%d" % number, headers=b"NATS/1.0 %b Idle\r\n\r\n" % status)
-        raw.publish(lane.encode(), b"last")
+            raw.publish(subject.encode(), b"%d" % number, headers=header_block((b"Status", status)))
+            raw.publish(
+                subject.encode(), b"%d" % number, headers=b"NATS/1.0 %b Idle\r\n\r\n" % status
+            )
+        raw.publish(subject.encode(), b"last")
         await raw.flush()
     running = asyncio.create_task(consumer.run())
     await eventually(lambda: bodies[-1:] == [b"last"])

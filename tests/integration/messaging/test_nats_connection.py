@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
@@ -138,7 +138,7 @@ async def test_a_request_carries_deadline_and_contract_and_its_own_headers(
 async def test_a_failure_reply_is_raised_as_it_was_sent(connect_as: ConnectAs) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
     sent = FailureError(ErrorCode.RATE_LIMITED, "too soon", retry_at_block=77)  # pyright: ignore[reportArgumentType] -- a plain number will do
-    body = wire.encode(sent.failure.body())
+    body = json_codec.encode(sent.failure.body())
     await answer(worker, "pylon.v1.open.1.x", body, **{wire_headers.ERROR: "RATE_LIMITED"})
     assert (await failure(alice, "pylon.v1.open.1.x")).failure == sent.failure
 
@@ -160,7 +160,7 @@ async def test_an_unknown_error_code_is_raised_with_its_text(
     headers = {wire_headers.ERROR: "NEW", wire_headers.SERVICE_ERROR: "all"}
     if told is not None:
         headers[wire_headers.SERVICE_ERROR_CODE] = told
-    await answer(worker, "pylon.v1.open.1.x", wire.encode({**body, "newer": [1]}), **headers)
+    await answer(worker, "pylon.v1.open.1.x", json_codec.encode({**body, "newer": [1]}), **headers)
     error = await failure(alice, "pylon.v1.open.1.x")
     assert error.code is ErrorCode.INTERNAL
     assert error.failure.body() == body

@@ -17,7 +17,7 @@ from pylon.jetstream.provision import provision_streams
 from pylon.nats_server.permissions import authorization_block, authorization_config, nats_users
 from pylon.rpc.request_server import RequestServer
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import (
     ALL_NEURONS_EVENTS,
@@ -62,7 +62,7 @@ async def publish_block(worker: NatsConnection, number: int) -> None:
     block_hash = f"0x{number:064x}"
     await worker.nats.jetstream().publish(
         BLOCK_EVENTS,
-        wire.encode({"number": number, "hash": block_hash, "timestamp": 1}),
+        json_codec.encode({"number": number, "hash": block_hash, "timestamp": 1}),
         headers={
             wire_headers.BLOCK_NUMBER: str(number),
             wire_headers.BLOCK_HASH: block_hash,

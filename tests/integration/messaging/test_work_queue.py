@@ -15,7 +15,7 @@ from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LANE = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+SUBJECT = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
 CAPACITY = 3
 
 
@@ -36,10 +36,10 @@ async def test_one_job_queued_by_many_at_once_is_queued_once(
     for number in range(CAPACITY):
         job = JobId(f"job-{number}")
         new = await asyncio.gather(
-            *(queue.publish(LANE, job) for queue in queues for _ in range(3))
+            *(queue.publish(SUBJECT, job) for queue in queues for _ in range(3))
         )
         assert new.count(True) <= 1
-        assert not await queues[0].publish(LANE, job), "JetStream reports a duplicate"
+        assert not await queues[0].publish(SUBJECT, job), "JetStream reports a duplicate"
         assert await queued(connection) == number + 1
 
 
@@ -48,14 +48,14 @@ async def test_a_full_queue_is_overloaded_and_accepts_jobs_again_later(
 ) -> None:
     queue = WorkQueue(connection)
     for number in range(CAPACITY):
-        await queue.publish(LANE, JobId(f"job-{number}"))
+        await queue.publish(SUBJECT, JobId(f"job-{number}"))
     for job in ("another", "another", "one more"):
         with pytest.raises(FailureError) as caught:
-            await queue.publish(LANE, JobId(job))
+            await queue.publish(SUBJECT, JobId(job))
         assert caught.value.code is ErrorCode.OVERLOADED
     bobs = JobSubject(IdentityName("bob"), JobKind.COMMITMENT)
     assert await queue.publish(bobs, JobId("of another"))
 
     await JetStreamContext(connection.nats).delete_msg(JOB_QUEUE.name, 1)
-    await queue.publish(LANE, JobId("another"))
+    await queue.publish(SUBJECT, JobId("another"))
     assert await queued(connection) == CAPACITY + 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract import reads, wire
+from pylon_client.contract import json_codec, reads
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import NetUid
 from pylon_client.events.feed import EventFeed, event_log_via_worker
@@ -33,7 +33,7 @@ async def test_a_large_reply_arrives_over_both_transports(pylon: ReadsDeployment
         got = [await pylon.ask(via, operation, netuid=1, **params) for via in Via]
         assert got[0].body == got[1].body
         assert len(got[0].body["neurons"]) == 256
-        assert len(wire.encode(got[0].body)) > 2 * LIMIT_BYTES
+        assert len(json_codec.encode(got[0].body)) > 2 * LIMIT_BYTES
 
 
 async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
@@ -46,7 +46,7 @@ async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
         first = await anext(feed)
         for number in range(first.block.number, first.block.number + BLOCKS):
             event = first if number == first.block.number else await anext(feed)
-            neurons = wire.decode(event.body)
+            neurons = json_codec.decode(event.body)
             assert neurons["block"] == {"number": event.block.number, "hash": event.block.hash}
             assert len(neurons["neurons"]) == 256
             seen.append(event.block.number)
@@ -69,5 +69,5 @@ async def test_a_worker_that_joins_fills_itself_from_the_parts(pylon: ReadsDeplo
         await comes_true(is_filled)
         snapshot = worker.snapshots.get(str(NeuronsEventSubject(NetUid(1))))
     assert snapshot is not None
-    assert len(wire.decode(snapshot.body)["neurons"]) == 256
+    assert len(json_codec.decode(snapshot.body)["neurons"]) == 256
     assert NEURONS_CALL not in pylon.devnet.request_counts()

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.operation import Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
@@ -95,7 +95,7 @@ class ScriptedService:
             await asyncio.Event().wait()
         if self.failures:
             raise self.failures.pop(0)
-        return wire.encode(self.answer(asked))
+        return json_codec.encode(self.answer(asked))
 
     @asynccontextmanager
     async def over_http(self) -> AsyncGenerator[str]:
@@ -155,7 +155,7 @@ class ScriptedService:
     async def _serve(self, message: Msg) -> None:
         sent = message.headers or {}
         timeout_s = headers.seconds_left(sent[headers.DEADLINE])
-        params = wire.decode(message.data)
+        params = json_codec.decode(message.data)
         key = sent.get(headers.IDEMPOTENCY_KEY)
         match parse_subject(message.subject):
             case OpenSubject(netuid, operation):
@@ -173,7 +173,7 @@ class ScriptedService:
                 headers.SERVICE_ERROR_CODE: str(error.failure.http_status),
             }
             await message._client.publish(
-                message.reply, wire.encode(error.failure.body()), headers=message_headers
+                message.reply, json_codec.encode(error.failure.body()), headers=message_headers
             )
 
     def _route(self, operation: Operation[Params, BaseModel], scope: Scope) -> Route:
@@ -187,7 +187,7 @@ class ScriptedService:
             try:
                 asked = self._asked(operation, scope, request)
                 body = await request.body()
-                asked.params.update(wire.decode(body) if body else {})
+                asked.params.update(json_codec.decode(body) if body else {})
                 return Response(await self.reply(asked), media_type="application/json")
             except FailureError as error:
                 return _problem(error.failure)

@@ -11,8 +11,6 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
-from hashlib import blake2b
 from itertools import count
 from random import Random
 from typing import Any, NoReturn
@@ -38,16 +36,13 @@ from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page
-from pylon.jobs.signer_directory import SignerAnnouncement, SignerDirectory
 from pylon.jobs.stored_job import JobRecord
-from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import (
     BlockNumber,
     Hotkey,
-    IdentityName,
     JobId,
     JobKind,
     MechanismId,
@@ -57,8 +52,14 @@ from pylon_client.contract.types import (
 )
 
 ERA_BLOCKS = 8
+
+
 BLOCK_TIME_S = 12.0
+
+
 OWN_UID = NeuronUid(0)
+
+
 WAKING = 0.2
 """Probability, per block, that the paused processes continue."""
 
@@ -546,57 +547,11 @@ class Process:
         await asyncio.sleep(0)
 
 
-@dataclass(frozen=True)
-class FakeSigner:
-    """A hotkey that cannot sign."""
-
-    number: int
-
-    @property
-    def public_key(self) -> bytes:
-        return self.number.to_bytes(32)
-
-    @property
-    def ss58_address(self) -> str:
-        return address(self.number)
-
-    crypto_type: int = 1
-
-    def sign(self, data: bytes) -> bytes:
-        return data
-
-
-def signers_of(*identities: IdentityName) -> SignerDirectory:
-    """Return identities that all have a running signer."""
-    directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
-    for identity in identities:
-        directory.observe(identity, _announced())
-    return directory
-
-
-@cache
-def _announced() -> bytes:
-    return wire.encode(SignerAnnouncement(hotkey=address(1)))
-
-
-@cache
-def address(number: int) -> Hotkey:
-    """Return the address of a key that is made of a number."""
-    body = bytes([42]) + number.to_bytes(32)
-    value = int.from_bytes(body + blake2b(b"SS58PRE" + body).digest()[:2])
-    text = ""
-    while value:
-        value, digit = divmod(value, 58)
-        text = _BASE58[digit] + text
-    return Hotkey(text)
-
-
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-
 def _unavailable() -> FailureError:
     return FailureError(ErrorCode.CHAIN_UNAVAILABLE, "Cut off.")
 
 
 _OUTDATED = Refusal(ErrorCode.CHAIN_REJECTED, RefusalKind.RETRY, "Outdated.")
+
+
 _TOO_FAST = Refusal(ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED, "Too fast.")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 
 from pylon.nats_server.server_limits import MAX_SUBSCRIPTIONS
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
@@ -64,7 +64,7 @@ class Attacker:
             "half-sent heads": self.half_sent_heads,
             "listeners": self.listeners,
             "waiting commitments": self.waiting_commitments,
-            "puts of one lane": self.puts_of_one_lane,
+            "puts of one job queue": self.puts_of_one_job_queue,
             "lists of jobs": self.lists_of_jobs,
             "lying heads": self.lying_heads,
             "slow chain": self.slow_chain,
@@ -150,7 +150,7 @@ class Attacker:
 
     async def waiting_commitments(self) -> None:
         """Send more writes that wait for the chain than one identity may have."""
-        body = wire.encode({"commitment": "0x0102"})
+        body = json_codec.encode({"commitment": "0x0102"})
         subject = str(IdentitySubject(IdentityName(WRITER), SET_COMMITMENT.name))
         async with AsyncExitStack() as stack:
             connection = await self._connected(stack, WRITER)
@@ -159,7 +159,7 @@ class Attacker:
                     for _ in range(300):
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 
-    async def puts_of_one_lane(self) -> None:
+    async def puts_of_one_job_queue(self) -> None:
         """Put distinct weights of one identity concurrently, again and again."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(stack, HISTORY)
@@ -171,7 +171,7 @@ class Attacker:
                             self.hotkeys[0]: 1.0,
                             self.hotkeys[1]: float(next(self._numbers)),
                         }
-                        body = wire.encode({"weights": weights})
+                        body = json_codec.encode({"weights": weights})
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 
     async def _connected(self, stack: AsyncExitStack, user: str) -> NatsConnection:
@@ -264,7 +264,7 @@ class Attacker:
 
 
 async def _ask_old(connection: NatsConnection, numbers: "itertools.cycle[int]") -> None:
-    body = wire.encode({"block_number": next(numbers)})
+    body = json_codec.encode({"block_number": next(numbers)})
     await connection.request(OLD_NEURONS, body, None, 20)
 
 

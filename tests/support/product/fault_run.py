@@ -28,7 +28,7 @@ from nats.aio.msg import Msg
 
 from pylon.nats_server.permissions import authorization_config
 from pylon.wallets.hotkeys import open_hotkey
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
@@ -318,7 +318,7 @@ class FaultRun:
         stack.push_async_callback(connection.close)
 
         async def hear(message: Msg) -> None:
-            job = Job.model_validate(wire.decode(message.data))
+            job = Job.model_validate(json_codec.decode(message.data))
             if job.has_ended:
                 self._endings.setdefault(job.job_id, set()).add(job.state)
 

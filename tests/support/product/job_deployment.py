@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pylon_client._async.identity import AsyncIdentity
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
 from pylon_client.transport import OperationCall
@@ -50,7 +50,7 @@ def signing_settings(
     wanted = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         "PYLON_BITTENSOR_WALLET_PATH": str(folder),
-        "PYLON_IDENTITIES": wire.encode(list(subnets)).decode(),
+        "PYLON_IDENTITIES": json_codec.encode(list(subnets)).decode(),
         "PYLON_TRACKED_NETUIDS": "[]",
     }
     for name, netuid in subnets.items():

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pylon.nats_server.permissions import authorization_config
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon.worker.settings import WorkerSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import Operation, Params, Scope
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
@@ -109,13 +109,15 @@ class ReadsDeployment:
 
     async def _request(self, subject: str, user: str, params: Mapping[str, Any]) -> Got:
         try:
-            reply = await self.connections[user].request(subject, wire.encode(params), timeout_s=60)
+            reply = await self.connections[user].request(
+                subject, json_codec.encode(params), timeout_s=60
+            )
         except FailureError as error:
             return Got(error.failure.http_status, error.failure.body())
         number = reply.headers.get("Pylon-Block-Number")
         return Got(
             200,
-            wire.decode(reply.body),
+            json_codec.decode(reply.body),
             None if number is None else int(number),
             reply.headers.get("Pylon-Block-Hash"),
         )

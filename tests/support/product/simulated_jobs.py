@@ -18,7 +18,8 @@ from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
-from tests.support.product.adversary import FakeSigner, Process, World, address, signers_of
+from tests.support.product.adversary import Process, World
+from tests.support.product.fake_signers import FakeSigner, address, signers_of
 
 ALICE = IdentityName("alice")
 SIGNER = FakeSigner(1)

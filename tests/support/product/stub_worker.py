@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from nats.aio.msg import Msg
 
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
 from pylon_client.contract.topology import QUEUE_GROUP
@@ -64,7 +64,9 @@ class StubWorker:
         if isinstance(self.answer, FailureError):
             failure = self.answer.failure
             await connection.nats.publish(
-                message.reply, wire.encode(failure.body()), headers={headers.ERROR: failure.code}
+                message.reply,
+                json_codec.encode(failure.body()),
+                headers={headers.ERROR: failure.code},
             )
         else:
             await message.respond(self.answer)

@@ -11,7 +11,7 @@ from typing import Self
 
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.nats_server.permissions import nats_users
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.subjects import WORKER_USER, inbox_prefix
 from tests.support.nats.raw_nats import RawNats
@@ -136,7 +136,7 @@ class Flood:
             self.tally.codes[None] += 1
             return
         if sent.user == WORKER_USER:
-            self.tally.stored["error" not in wire.decode(body)] += 1
+            self.tally.stored["error" not in json_codec.decode(body)] += 1
             return
         try:
             code = self._checker.code_of(sent, headers, body)

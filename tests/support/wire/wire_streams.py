@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.subjects import BLOCK_EVENTS, ROOT, WORKER_USER, inbox_prefix
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEASES_BUCKET
 from pylon_client.contract.types import JobKind
@@ -41,14 +41,14 @@ class StreamCorpus:
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._random = corpus.random
-        self._lanes = [
+        self._job_subjects = [
             f"{ROOT}.job.{name}.{kind}{'.0' if kind is JobKind.WEIGHTS else ''}"
             for name in SUBNETS
             for kind in JobKind
         ]
         self._keys = [
             *(f"job.{name}.{job_id}" for name in SUBNETS for job_id in JOB_IDS),
-            *(f"lane.{lane.removeprefix(f'{ROOT}.job.')}" for lane in self._lanes),
+            *(f"lane.{subject.removeprefix(f'{ROOT}.job.')}" for subject in self._job_subjects),
             *(f"sent.{hotkey(netuid, 0)}" for netuid in SUBNETS.values()),
             *("job", "job.sn1", "job.sn1.a.b", "job.sn1.*", "x"),
         ]
@@ -90,7 +90,7 @@ class StreamCorpus:
                 subject = f"{ROOT}.event.job.{name}.{random.choice([*JOB_IDS, 'x'])}"
             case share if share < 0.6:
                 named = random.choice([*JOB_IDS, "*", ">", "", "z" * 26]).encode()
-                subject, body = random.choice(self._lanes), random.choice([named, body])
+                subject, body = random.choice(self._job_subjects), random.choice([named, body])
             case share if share < 0.8:
                 subject = f"$KV.{JOBS_BUCKET}.{random.choice(self._keys)}"
             case share if share < 0.82:
@@ -115,7 +115,7 @@ class StreamCorpus:
                     changed["job"] |= {field: random.choice([None, -1, "x", "SUBMITTING", 10**9])}
                 else:
                     changed[name] = random.choice([None, {}, -1, "x", {"weights": None}])
-                return wire.encode(changed)
+                return json_codec.encode(changed)
             case 2:
                 return self._corpus.mutated(RECORD)
             case _:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from bridge.sessions import COOKIE_NAME
 from pylon.rpc.calls import ServiceCall
 from pylon.rpc.request_server import RequestServer
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid
 from pylon_client.contract.writes import PUT_WEIGHTS, WeightsScheduled
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LOGIN = "/api/v1/login/identity/alice"
 WEIGHTS = "/api/v1/identity/alice/subnet/1/weights"
-BODY = wire.encode({"weights": {hotkey(1, 3): 1.0}})
+BODY = json_codec.encode({"weights": {hotkey(1, 3): 1.0}})
 JSON = {"Content-Type": "application/json"}
 
 
@@ -64,7 +64,7 @@ async def browser(nats: Nats, tmp_path: Path) -> AsyncGenerator[Browser]:
 
             async def handler(call: ServiceCall) -> bytes:
                 browser.puts += call.operation == PUT_WEIGHTS.name
-                return wire.encode(WeightsScheduled(count=1, job_id=JobId("a" * 26)))
+                return json_codec.encode(WeightsScheduled(count=1, job_id=JobId("a" * 26)))
 
             service = RequestServer(
                 await nats.connect(),

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pylon.common.admission import MAX_WAITING_PER_CALLER
 from pylon.rpc.calls import ServiceCall
 from pylon.rpc.request_server import RequestServer
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobList, JobState
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
@@ -91,7 +91,7 @@ class Served:
         return await connection.request(str(OpenSubject(NetUid(netuid), RECENT_NEURONS.name)))
 
     def weights(self, name: str, *uids: int) -> bytes:
-        return wire.encode({"weights": weights_of(self.devnet, SUBNETS[name], *uids)})
+        return json_codec.encode({"weights": weights_of(self.devnet, SUBNETS[name], *uids)})
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -140,7 +140,7 @@ async def ended(tasks: Sequence[asyncio.Task[Reply]]) -> None:
 
 async def test_waiting_commitments_do_not_use_up_request_slots(served: Served) -> None:
     sn1 = await served.nats.connect(user="sn1")
-    body = wire.encode({"commitment": "0x0102"})
+    body = json_codec.encode({"commitment": "0x0102"})
     waiting = [
         asyncio.create_task(as_identity(sn1, "sn1", SET_COMMITMENT.name, body, WAITS_S))
         for _ in range(COMMITMENTS)
@@ -205,7 +205,7 @@ async def test_a_slow_chain_does_not_delay_requests_that_do_not_need_it(served: 
     subject = str(OpenSubject(NetUid(1), NEURONS_AT.name))
     reads = [
         asyncio.create_task(
-            opened.request(subject, wire.encode({"block_number": number}), timeout_s=WAITS_S)
+            opened.request(subject, json_codec.encode({"block_number": number}), timeout_s=WAITS_S)
         )
         for number in range(COMMITMENTS)
     ]
@@ -248,7 +248,7 @@ async def test_slow_requests_leave_every_caller_its_share_of_slots(nats: Nats) -
 async def test_distinct_puts_of_one_identity_at_once_are_all_accepted(served: Served) -> None:
     sn2 = await served.nats.connect(user="sn2")
     [who] = weights_of(served.devnet, 2, 3)
-    bodies = [wire.encode({"weights": {who: float(number)}}) for number in range(1, PUTS + 1)]
+    bodies = [json_codec.encode({"weights": {who: float(number)}}) for number in range(1, PUTS + 1)]
     answers = await asyncio.gather(
         *(as_identity(sn2, "sn2", PUT_WEIGHTS.name, body, WAITS_S) for body in bodies)
     )

@@ -33,11 +33,12 @@ from pylon_client.contract.writes import ListJobs
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient
 from tests.support.nats.nats_server import NatsServer
-from tests.support.product.adversary import World, signers_of
+from tests.support.product.adversary import World
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.product.ended_jobs import job_of, record_of, write_ended
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.fake_signers import signers_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 

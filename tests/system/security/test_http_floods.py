@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.rpc.calls import ServiceCall
 from pylon.rpc.request_server import RequestServer
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
@@ -52,7 +52,7 @@ async def worker(nats: Nats) -> AsyncGenerator[None]:
     )
 
     async def handler(_: ServiceCall) -> bytes:
-        return wire.encode(job)
+        return json_codec.encode(job)
 
     identities = {IdentityName(name): NetUid(netuid) for name, netuid in IDENTITIES.items()}
     service = RequestServer(

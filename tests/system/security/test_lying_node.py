@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.nats.nats_connection import NatsConnection
@@ -68,7 +68,9 @@ async def numbers_read(connection: NatsConnection) -> tuple[int, int]:
         connection.request(LATEST_BLOCK, timeout_s=60),
         connection.request(UNTRACKED_NEURONS, timeout_s=60),
     )
-    return int(wire.decode(block.body)["number"]), int(wire.decode(neurons.body)["block"]["number"])
+    return int(json_codec.decode(block.body)["number"]), int(
+        json_codec.decode(neurons.body)["block"]["number"]
+    )
 
 
 @pytest.mark.parametrize("archive", ["", "ws://127.0.0.1:9"])
@@ -125,7 +127,7 @@ async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_pa
             await eventually(lambda: published.numbers(BLOCKS))
             before = published.numbers(BLOCKS)[-1]
             await eventually(lambda before=before: published.numbers(BLOCKS)[-1] > before + 1)
-            await until_answered(connection, OLD_NEURONS, wire.encode({"block_number": down}))
+            await until_answered(connection, OLD_NEURONS, json_codec.encode({"block_number": down}))
             await devnet.kill()
             # By the fourth attempt with its backoff, the SDK has dropped the idle connection too.
             await worker.logs("Cannot connect to", times=4 * down)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BLOCK_EVENTS, READER_USER
 from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, STREAMS
@@ -70,7 +70,7 @@ async def test_a_confined_reader_beside_a_signer_is_the_whole_product(
         stranger = await nats.connect(user=None)
         async with deployment.worker(**CONFINED) as reader:
             reply = await stranger.request(READ, timeout_s=60)
-            assert wire.decode(reply.body)["block"]["number"] > 0
+            assert json_codec.decode(reply.body)["block"]["number"] > 0
             await reader.kill()
         async with deployment.worker(**CONFINED):
             assert await code_of(stranger, READ) is None

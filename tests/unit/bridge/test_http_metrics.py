@@ -13,7 +13,6 @@ from tests.support.nats.scripted_nats import (
     SN1_TOKEN,
     Asked,
     ScriptedNats,
-    SharedBridge,
     bridge_client,
 )
 from tests.support.product.eventually import comes_true
@@ -21,8 +20,6 @@ from tests.support.product.eventually import comes_true
 METRICS_TOKEN = "metrics-token"
 NEURONS = "/api/v1/subnet/{netuid}/block/latest/neurons"
 LABELS = {"method", "path", "status_code", "app_name"}
-UNCOUNTED = SharedBridge()
-"""Where no test reads what is counted."""
 
 
 @pytest.fixture
@@ -49,34 +46,6 @@ async def samples(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, s
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
-
-
-@pytest.mark.parametrize(
-    ("header", "detail"),
-    [
-        (None, "Authorization header is required"),
-        ("", "Authorization header is required"),
-        ("Basic dXNlcg==", "Invalid Authorization header format. Expected: Bearer <token>"),
-        (f"Bearer {SN1_TOKEN}", "Invalid authorization token"),
-        ("Bearer ", "Invalid authorization token"),
-    ],
-)
-async def test_the_metrics_require_their_token(
-    nats: ScriptedNats, settings: BridgeSettings, header: str | None, detail: str
-) -> None:
-    async with UNCOUNTED.client(nats, settings) as client:
-        response = await client.get(
-            "/metrics", headers={} if header is None else {"Authorization": header}
-        )
-    assert response.status_code == 403
-    assert response.json()["detail"] == detail
-
-
-async def test_without_a_token_nobody_sees_them(nats: ScriptedNats) -> None:
-    async with bridge_client(nats) as client:
-        response = await client.get("/metrics", headers={"Authorization": "Bearer "})
-    assert response.status_code == 403
-    assert response.json()["detail"] == "Metrics endpoint is not configured"
 
 
 async def test_requests_are_counted_by_their_route_and_status(client: httpx.AsyncClient) -> None:

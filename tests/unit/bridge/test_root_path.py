@@ -4,7 +4,6 @@ import re
 
 import httpx
 import pytest
-from pydantic_settings import SettingsError
 
 from bridge.settings import BridgeSettings
 from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, SharedBridge
@@ -47,14 +46,3 @@ async def test_headers_of_a_request_change_no_prefix(client: httpx.AsyncClient) 
     headers = {"X-Forwarded-Prefix": "/elsewhere"}
     redirect = await client.get("/schema", headers=headers)
     assert redirect.headers["Location"] == "/schema/swagger"
-
-
-@pytest.mark.parametrize("prefix", ["pylon", "/api", "/schema/x", "//pylon", "/py lon", "/a/../b"])
-def test_a_prefix_that_cannot_be_served_is_refused(prefix: str) -> None:
-    with pytest.raises(SettingsError, match="PYLON_BRIDGE_ROOT_PATH"):
-        BridgeSettings(bridge_root_path=prefix)
-
-
-@pytest.mark.parametrize("prefix", ["", "/"])
-def test_no_prefix_is_the_root(prefix: str) -> None:
-    assert BridgeSettings(bridge_root_path=prefix).bridge_root_path == ""

@@ -115,16 +115,6 @@ def test_every_operation_is_in_both_documents(
         assert any(name.startswith(scope) for name in over_nats)
 
 
-def test_addresses_are_subjects_with_names_for_what_varies(asyncapi: dict[str, Any]) -> None:
-    addresses = {name: channel["address"] for name, channel in asyncapi["channels"].items()}
-    assert addresses["open.block.latest"] == "pylon.v1.open.chain.block.latest"
-    assert addresses["open.neurons.at"] == "pylon.v1.open.{netuid}.neurons.at"
-    assert addresses["identity.neurons.at"] == "pylon.v1.identity.{identity_name}.neurons.at"
-    assert addresses["event.neurons"] == "pylon.v1.event.neurons.{netuid}"
-    assert addresses["event.job"] == "pylon.v1.event.job.{identity_name}.{job_id}"
-    assert addresses["reply.neurons.at"] is None
-
-
 def test_every_operation_id_is_its_own(openapi: dict[str, Any]) -> None:
     ids = [
         route["operationId"] for methods in openapi["paths"].values() for route in methods.values()

@@ -8,9 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-import bridge.job_streams
 from bridge.settings import BridgeSettings
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
@@ -34,7 +33,7 @@ ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobSta
 
 
 def job(state: JobState, at_ms: int, **fields: Any) -> bytes:
-    return wire.encode(
+    return json_codec.encode(
         Job(
             job_id=JOB_ID,
             identity=IdentityName("sn1"),
@@ -111,20 +110,6 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
     assert len(nats.asked) == 1
 
 
-async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
-    client_of_one: httpx.AsyncClient, nats: ScriptedNats
-) -> None:
-    def answer(_asked: Asked) -> bytes:
-        nats.callbacks[SUBJECT](job(CONFIRMED, 2))
-        return job(ACCEPTED, 1)
-
-    nats.answer = answer
-    stream = Stream(client_of_one, PATH, **SN1)
-    async with asyncio.timeout(HANGS_AFTER_S):
-        await stream.task
-    assert states(stream) == [ACCEPTED, CONFIRMED]
-
-
 async def test_an_ended_job_is_sent_once(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
@@ -132,55 +117,6 @@ async def test_an_ended_job_is_sent_once(
     response = await client_of_one.get(PATH, headers=SN1)
     assert response.status_code == 200
     assert response.text.count("event: job\n") == response.text.count("event:") == 1
-
-
-async def test_the_end_of_a_job_is_sent_even_if_its_workers_clock_is_behind(
-    client_of_one: httpx.AsyncClient, nats: ScriptedNats
-) -> None:
-    nats.answer = lambda _asked: job(SUBMITTING, 5_000)
-    stream = Stream(client_of_one, PATH, **SN1)
-    await stream.has("SUBMITTING")
-    nats.callbacks[SUBJECT](job(CONFIRMED, 4_000))
-    async with asyncio.timeout(HANGS_AFTER_S):
-        await stream.task
-    assert states(stream) == [SUBMITTING, CONFIRMED]
-
-
-async def test_a_lost_update_is_read_again(
-    client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
-    answers = [job(ACCEPTED, 1), b"", job(ACCEPTED, 1), job(CONFIRMED, 2)]
-
-    def answer(_asked: Asked) -> bytes:
-        body = answers.pop(0)
-        if not body:
-            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "A test said so.")
-        return body
-
-    nats.answer = answer
-    stream = Stream(client_of_one, PATH, **SN1)
-    async with asyncio.timeout(HANGS_AFTER_S):
-        await stream.task
-    assert states(stream) == [ACCEPTED, CONFIRMED]
-    assert b"\n:" in b"\n" + stream.body, "comments show meanwhile that it lives"
-
-
-async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
-    client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
-
-    def answer(_asked: Asked) -> bytes:
-        if len(nats.asked) > 1:
-            raise FailureError(ErrorCode.NOT_FOUND, "There is no such job.")
-        return job(ACCEPTED, 1)
-
-    nats.answer = answer
-    stream = Stream(client_of_one, PATH, **SN1)
-    async with asyncio.timeout(HANGS_AFTER_S):
-        await stream.task
-    assert [name for name, _ in sent(stream)] == ["job", "closing"]
 
 
 async def test_a_bridge_that_stops_says_so(

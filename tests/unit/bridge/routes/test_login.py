@@ -1,17 +1,12 @@
-"""Sessions for clients that cannot send a token, and the unstable paths that some of them use."""
+"""Logins of clients that cannot send a token with each request."""
 
-import base64
-import json
 from http.cookies import SimpleCookie
 
 import httpx
 import pytest
 
-from bridge.routes.unstable_routes import unstable_paths
-from bridge.sessions import SESSION_LIFETIME_S, Sessions
-from bridge.settings import BridgeSettings
+from bridge.sessions import SESSION_LIFETIME_S
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import OPERATIONS
 from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
@@ -129,106 +124,3 @@ async def test_an_identity_that_workers_have_on_another_subnet_writes_nothing(
     by_cookie = await client.put(path, json=body)
     assert (by_cookie.status_code, by_cookie.json()["code"]) == (401, "UNAUTHENTICATED")
     assert len(nats.asked) == 2
-
-
-async def test_a_session_ends_and_none_can_be_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [1000.0]
-    identities = BridgeSettings().identity_settings
-    sn1, sn2 = identities.values()
-    sessions = Sessions(identities, lambda: clock[0])
-    cookie = sessions.create(sn1)
-    assert sessions.verify(cookie) == sn1
-    body, _, signature = cookie.partition(".")
-    said = json.loads(base64.urlsafe_b64decode(body))
-    forged = base64.urlsafe_b64encode(json.dumps({**said, "identity_name": "sn2"}).encode())
-    longer = base64.urlsafe_b64encode(json.dumps({**said, "ends_at_s": 10**10}).encode())
-    for wrong in (
-        "",
-        ".",
-        "x.y",
-        body,
-        f"{body}.",
-        f"{body}.{'0' * 64}",
-        f"{forged.decode()}.{signature}",
-        f"{longer.decode()}.{signature}",
-        f"{cookie}0",
-        "ÿ.ÿ",
-        f"{base64.urlsafe_b64encode(b'[]').decode()}.{signature}",
-    ):
-        assert sessions.verify(wrong) is None
-    moved = {sn1.name: sn1.model_copy(update={"netuid": 9})}
-    assert Sessions(moved, lambda: clock[0]).verify(cookie) is None
-    new_token = {sn1.name: sn1.model_copy(update={"token": sn2.token})}
-    assert Sessions(new_token, lambda: clock[0]).verify(cookie) is None
-    clock[0] += SESSION_LIFETIME_S - 1
-    assert sessions.verify(cookie) == sn1
-    clock[0] += 1
-    assert sessions.verify(cookie) is None
-
-
-UNSTABLE = "/api/_unstable"
-
-
-@pytest.mark.parametrize(
-    ("path", "subject"),
-    [
-        ("/openaccess/subnet/1/block/latest/neurons", "open.1.neurons.latest"),
-        ("/subnet/1/block/recent/neurons", "open.1.neurons.recent"),
-        ("/openaccess/subnet/1/block/5/validators", "open.1.validators.at"),
-        ("/openaccess/subnet/1/block/latest/commitments", "open.1.commitments.typed.latest"),
-        (
-            f"/openaccess/subnet/1/block/latest/commitments/{HOTKEY}",
-            "open.1.commitments.typed.of",
-        ),
-        (
-            "/openaccess/subnet/1/block/latest/commitments/revealed",
-            "open.1.commitments.revealed.latest",
-        ),
-        ("/openaccess/block/latest", "open.chain.block.latest"),
-        ("/openaccess/block/latest/prices", "open.chain.prices.latest"),
-        ("/openaccess/block/7/extrinsic/2", "open.chain.extrinsic.at"),
-        (
-            "/identity/sn1/subnet/1/block/latest/commitments/self",
-            "identity.sn1.commitments.typed.self",
-        ),
-        (
-            "/identity/sn1/subnet/1/mechanism/0/block/9/weights/status",
-            "identity.sn1.weights.status",
-        ),
-    ],
-)
-async def test_an_unstable_path_is_another_way_to_the_same_operation(
-    client: httpx.AsyncClient, nats: ScriptedNats, path: str, subject: str
-) -> None:
-    token = SN1_TOKEN if "/identity/" in path else OPEN_TOKEN
-    assert (await client.get(f"{UNSTABLE}{path}")).status_code == 401
-    headers = {b"Authorization": f"Bearer {token}".encode()}
-    assert (await client.get(f"{UNSTABLE}{path}", headers=headers)).status_code == 200
-    assert [asked.subject for asked in nats.asked] == [f"pylon.v1.{subject}"]
-
-
-async def test_requests_that_published_clients_send_without_a_token_are_public(
-    client: httpx.AsyncClient,
-) -> None:
-    drand = f"{UNSTABLE}/openaccess/block/latest/drand/last_stored_round"
-    assert (await client.get(drand)).status_code == 200
-    assert (await client.get(f"{UNSTABLE}/identities")).json() == {
-        "identities": {"sn1": 1, "sn2": 2}
-    }
-
-
-def test_every_operation_has_its_unstable_paths_or_gives_them_to_the_typed_form() -> None:
-    without = {
-        operation.name
-        for operation in OPERATIONS
-        for scope in operation.scopes
-        if not unstable_paths(operation, scope)
-    }
-    assert without == {"commitments.latest", "commitments.of", "commitments.self"}
-    paths = [
-        (operation.method, path)
-        for operation in OPERATIONS
-        for scope in operation.scopes
-        for path in unstable_paths(operation, scope)
-    ]
-    assert len(paths) == len(set(paths))

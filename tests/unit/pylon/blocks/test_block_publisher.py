@@ -10,7 +10,7 @@ from pylon.blocks.block_publisher import BlockPublisher
 from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_reader import ChainReader
 from pylon.events.event_types import block_event, message_id, neurons_event
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -49,13 +49,13 @@ async def test_a_block_and_its_snapshots_are_exactly_what_rest_answers() -> None
         await publisher.publish(BlockNumber(5), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
     info = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
-    neurons = wire.encode(SubnetNeurons(block=block_of(5), neurons={}))
+    neurons = json_codec.encode(SubnetNeurons(block=block_of(5), neurons={}))
     assert stream.events == [block_event(info), neurons_event(ONE, block_of(5), neurons)]
     assert [message_id(event) for event in stream.events] == [
         f"block-{hash_of(5)}",
         f"1-{hash_of(5)}",
     ]
-    assert wire.decode(stream.events[0].body) == {
+    assert json_codec.decode(stream.events[0].body) == {
         "number": 5,
         "hash": hash_of(5),
         "timestamp": 1_700_000_060,
@@ -97,8 +97,8 @@ async def test_a_failing_subnet_holds_up_neither_the_block_nor_the_others(
         for number in range(5, 10):
             await publisher.publish(BlockNumber(number), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5, 6, 7, 8, 9])
-        lane_two = publisher.subnet_publishers[1]
-        while lane_two.skipped_snapshots < 5:
+        second = publisher.subnet_publishers[1]
+        while second.skipped_snapshots < 5:
             await asyncio.sleep(0.01)
     assert stream.numbers(BLOCKS) == [5, 6, 7, 8, 9]
     assert stream.numbers(snapshots_of(TWO)) == []
@@ -121,7 +121,7 @@ async def test_the_snapshot_of_a_block_removed_by_a_reorg_is_read_at_its_replace
     ]
     assert event.block == block_of(5, fork=1)
     assert message_id(event) == f"1-{hash_of(5, fork=1)}"
-    assert wire.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
+    assert json_codec.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
 
 
 async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:
@@ -145,12 +145,12 @@ async def test_a_subnet_that_keeps_failing_is_skipped_for_the_next_block() -> No
             raise UNAVAILABLE
         return block, b"{}"
 
-    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish, retry_timeout_s=0.0)
-    task = asyncio.create_task(lane.run())
-    lane.enqueue(block_of(5))
-    lane.enqueue(block_of(6))
+    subnet = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish, retry_timeout_s=0.0)
+    task = asyncio.create_task(subnet.run())
+    subnet.enqueue(block_of(5))
+    subnet.enqueue(block_of(6))
     await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [6])
-    assert lane.skipped_snapshots == 1
+    assert subnet.skipped_snapshots == 1
     task.cancel()
 
 
@@ -160,13 +160,13 @@ async def test_the_queue_holds_no_more_blocks_than_the_stream_stores() -> None:
     async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         return block, b"{}"
 
-    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish)
+    subnet = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish)
     for number in range(100):
-        lane.enqueue(block_of(number))
-    task = asyncio.create_task(lane.run())
+        subnet.enqueue(block_of(number))
+    task = asyncio.create_task(subnet.run())
     await stream.until(lambda: stream.numbers(snapshots_of(ONE))[-1:] == [99])
     assert stream.numbers(snapshots_of(ONE)) == list(range(100 - MAX_QUEUED_BLOCKS, 100))
-    assert lane.skipped_snapshots == 100 - MAX_QUEUED_BLOCKS
+    assert subnet.skipped_snapshots == 100 - MAX_QUEUED_BLOCKS
     task.cancel()
 
 
@@ -235,16 +235,16 @@ async def test_blocks_between_queued_ones_get_no_snapshot_and_are_counted(
     async def unused(*_: object) -> None:
         raise AssertionError
 
-    lane = SubnetPublisher(
+    subnet = SubnetPublisher(
         ONE,
         fetch=unused,  # type: ignore[arg-type]
         publish=unused,
         on_skipped=lambda netuid, blocks: counted.append((netuid, blocks)),
     )
     for number in (5, 6, 40):
-        lane.enqueue(block_of(number))
+        subnet.enqueue(block_of(number))
     assert counted == [(ONE, 33)]
-    assert lane.skipped_snapshots == 33
+    assert subnet.skipped_snapshots == 33
     assert "no snapshots at blocks 7 to 39 (33 skipped so far)" in caplog.text
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, parse_snapshot
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
@@ -116,5 +116,5 @@ def test_a_snapshot_has_the_body_of_its_event() -> None:
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(5))
     neurons = SubnetNeurons(block=block, neurons={})
     for subject, told in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
-        body = wire.encode(told)
+        body = json_codec.encode(told)
         assert parse_snapshot(FeedEvent(str(subject), block, body)) == Snapshot(block, body)

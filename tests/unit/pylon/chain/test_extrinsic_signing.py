@@ -8,7 +8,7 @@ from pylon.chain.write_port import CommitmentCall
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import NetUid
 from tests.support.chain.fake_writing_sdk import GENESIS_HASH, FakeWritingSdk, as_sdk
-from tests.support.product.adversary import FakeSigner
+from tests.support.product.fake_signers import FakeSigner
 
 CALL = CommitmentCall(NetUid(1), b"data")
 SIGNER = FakeSigner(1)

@@ -20,7 +20,7 @@ from pylon_client.contract.types import (
     NetUid,
 )
 from tests.support.chain.fake_writing_sdk import GENESIS_HASH, FakeExtrinsicResult, FakeWritingSdk
-from tests.support.product.adversary import FakeSigner
+from tests.support.product.fake_signers import FakeSigner
 
 NODE, ARCHIVE = "ws://node", "ws://archive"
 NETUID = NetUid(1)

@@ -66,9 +66,3 @@ def test_the_first_column_is_shown_on_any_terminal() -> None:
 
 def test_a_table_without_rows_has_its_titles() -> None:
     assert "since (UTC)" in printed(JOB_COLUMNS, [], 120)
-
-
-@pytest.mark.parametrize("state", [JobState.CONFIRMED, JobState.COMMITTED])
-def test_a_job_that_succeeded_shows_no_error(state: JobState) -> None:
-    assert job_row(job(state))[-1] == ""
-    assert job_row(job(JobState.WAITING))[-1].startswith("RATE_LIMITED: Perhaps")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pylon.common.private_file import write_private
 
 
@@ -19,3 +21,10 @@ def test_a_temporary_file_of_an_earlier_crash_is_replaced(tmp_path: Path) -> Non
     (tmp_path / "secret.new").write_text("half")
     write_private(tmp_path / "secret", "new")
     assert (tmp_path / "secret").read_text() == "new"
+
+
+def test_a_failed_write_leaves_no_secret_behind(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_private(tmp_path / "secret", "new")
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]

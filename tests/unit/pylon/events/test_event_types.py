@@ -1,7 +1,7 @@
 """Events have the subject, the body and the message id that streams of older workers contain."""
 
 from pylon.events.event_types import block_event, message_id, neurons_event
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from tests.support.chain.fake_chain import block_of, hash_of
@@ -13,7 +13,7 @@ def test_the_body_of_a_block_event_is_its_encoded_info() -> None:
     event = block_event(INFO)
     assert event.subject == "pylon.v1.event.block"
     assert event.block == block_of(5)
-    assert event.body == wire.encode(INFO)
+    assert event.body == json_codec.encode(INFO)
 
 
 def test_a_neurons_event_has_the_subject_of_its_subnet() -> None:

@@ -122,7 +122,7 @@ async def test_every_put_reports_success_or_conflict_truthfully() -> None:
 
 
 async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> None:
-    lane = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+    subject = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
     for number in range(SCHEDULES):
         stream = ScriptedJetStream(number, FAULTS)
         queue = WorkQueue(connection_to(stream))
@@ -135,7 +135,7 @@ async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> N
             stream: ScriptedJetStream = stream,
             lives: dict[JobId, int] = lives,
         ) -> None:
-            await queue.publish(lane, job)
+            await queue.publish(subject, job)
             lives[job] = stream.life
 
         await asyncio.gather(*map(put, jobs * 2))

@@ -9,11 +9,11 @@ import pytest
 from pylon.jobs import absent_signers
 from pylon.jobs.absent_signers import AbsentSignerHandlers
 from pylon.jobs.signer_directory import SignerAnnouncement, SignerDirectory
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import JOB_OPERATIONS
 from pylon_client.contract.types import IdentityName
-from tests.support.product.adversary import address
 from tests.support.product.eventually import eventually
+from tests.support.product.fake_signers import address
 
 ALICE = IdentityName("alice")
 
@@ -48,7 +48,7 @@ async def test_requests_are_received_only_while_their_signer_is_absent(
     service = Subscriptions()
     running = asyncio.create_task(AbsentSignerHandlers(signers, [ALICE]).run(cast("Any", service)))
     await eventually(lambda: len(service.subjects) == len(JOB_OPERATIONS))
-    signers.observe(ALICE, wire.encode(SignerAnnouncement(hotkey=address(1))))
+    signers.observe(ALICE, json_codec.encode(SignerAnnouncement(hotkey=address(1))))
     await eventually(lambda: not service.subjects)
     running.cancel()
     await asyncio.wait({running})

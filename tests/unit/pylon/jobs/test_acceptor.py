@@ -13,7 +13,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from tests.support.product.adversary import Process, World, address
+from tests.support.product.adversary import Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     KNOWN,

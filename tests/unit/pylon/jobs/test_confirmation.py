@@ -10,7 +10,8 @@ from pylon.jobs.acceptor import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.product.adversary import Fault, Process, World, address
+from tests.support.product.adversary import Fault, Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     SimulatedJobs,

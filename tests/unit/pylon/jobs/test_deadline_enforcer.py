@@ -10,7 +10,8 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.product.adversary import ERA_BLOCKS, Process, World, signers_of
+from tests.support.product.adversary import ERA_BLOCKS, Process, World
+from tests.support.product.fake_signers import signers_of
 from tests.support.product.simulated_jobs import (
     ALICE,
     SimulatedJobs,

@@ -9,7 +9,8 @@ from pylon.jobs.deadlines import DEADLINE_BLOCKS
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.product.adversary import Process, World, address
+from tests.support.product.adversary import Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     SimulatedJobs,

@@ -32,16 +32,8 @@ from pylon_client.contract.types import (
     MechanismId,
     NetUid,
 )
-from tests.support.product.adversary import (
-    WAKING,
-    Crash,
-    FakeSigner,
-    Fault,
-    Process,
-    World,
-    address,
-    signers_of,
-)
+from tests.support.product.adversary import WAKING, Crash, Fault, Process, World
+from tests.support.product.fake_signers import FakeSigner, address, signers_of
 from tests.support.product.simulated_jobs import ALICE, SimulatedJobs, advance_to
 from tests.support.product.stepped_loop import run_stepped
 

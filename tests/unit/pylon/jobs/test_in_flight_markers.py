@@ -7,7 +7,8 @@ from pylon.jetstream.consumer import Nak
 from pylon.jobs.in_flight_markers import InFlightMarker, InFlightMarkers, Submission
 from pylon_client.contract.jobs import ExtrinsicRecord, Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import ALICE, SIGNER, SimulatedJobs
 
 HOTKEY = Hotkey(SIGNER.ss58_address)

@@ -22,7 +22,8 @@ from pylon_client.contract.writes import (
     SetCommitment,
     WeightsScheduled,
 )
-from tests.support.product.adversary import World, signers_of
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import signers_of
 from tests.support.product.simulated_jobs import ALICE, KNOWN, SimulatedJobs
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pylon.jobs import job_pages
 from pylon.jobs.job_store import JobStore
 from pylon.jobs.stored_job import JobRecord
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
 from pylon_client.contract.writes import ListJobs
@@ -184,5 +184,7 @@ def test_invalid_list_parameters_are_rejected(wrong: dict[str, Any]) -> None:
 
 
 def test_default_list_parameters_are_empty_for_older_workers() -> None:
-    assert wire.encode(ListJobs()) == b"{}"
-    assert wire.encode(ListJobs(limit=3, before="ended.7")) == b'{"limit":3,"before":"ended.7"}'
+    assert json_codec.encode(ListJobs()) == b"{}"
+    assert (
+        json_codec.encode(ListJobs(limit=3, before="ended.7")) == b'{"limit":3,"before":"ended.7"}'
+    )

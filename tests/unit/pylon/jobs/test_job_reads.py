@@ -6,7 +6,8 @@ from pylon.jobs import job_reads
 from pylon.jobs.job_reads import all_jobs, newest_jobs, read_job
 from pylon.jobs.stored_job import UnreadableEntryError
 from pylon_client.contract.types import IdentityName, JobId
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import ALICE, SimulatedJobs
 
 

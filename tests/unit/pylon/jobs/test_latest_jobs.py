@@ -8,7 +8,8 @@ from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import JobId, JobKind, MechanismId, NetUid, Revision
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import ALICE, SimulatedJobs
 
 WEIGHTS = JobSubject(ALICE, JobKind.WEIGHTS, MechanismId(0))

@@ -11,7 +11,8 @@ from pylon.jobs.job_store import JobStore
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
-from tests.support.product.adversary import Crash, Fault, Process, World, signers_of
+from tests.support.product.adversary import Crash, Fault, Process, World
+from tests.support.product.fake_signers import signers_of
 
 ALICE = IdentityName("alice")
 BOB = IdentityName("bob")

@@ -19,7 +19,8 @@ from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
-from tests.support.product.adversary import FakeSigner, Fault, World, address, signers_of
+from tests.support.product.adversary import Fault, World
+from tests.support.product.fake_signers import FakeSigner, address, signers_of
 
 ALICE: Final = IdentityName("alice")
 WEIGHTS: Final = WriteRequest(

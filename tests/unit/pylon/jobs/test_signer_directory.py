@@ -8,18 +8,18 @@ from pylon.jobs.signer_directory import (
     SignerAnnouncement,
     SignerDirectory,
 )
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName
-from tests.support.product.adversary import address
+from tests.support.product.fake_signers import address
 from tests.support.wire.wire_corpus import Corpus
 
 ALICE, BOB = IdentityName("alice"), IdentityName("bob")
 GRACE_S = 60.0
 GARBAGE = 1_000
 LINE_MAX_CHARS = 300
-CAN = wire.encode(SignerAnnouncement(hotkey=address(1)))
-CANNOT = wire.encode(
+CAN = json_codec.encode(SignerAnnouncement(hotkey=address(1)))
+CANNOT = json_codec.encode(
     SignerAnnouncement(
         problem="encrypted", cause="it is encrypted; set PYLON_ID_ALICE_HOTKEY_PASSWORD"
     )

@@ -10,7 +10,8 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import ListJobs
-from tests.support.product.adversary import World, address
+from tests.support.product.adversary import World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     SimulatedJobs,

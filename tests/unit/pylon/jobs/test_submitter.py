@@ -27,7 +27,8 @@ from pylon_client.contract.types import (
     NeuronUid,
     Revision,
 )
-from tests.support.product.adversary import Fault, Process, World, address
+from tests.support.product.adversary import Fault, Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import ALICE, SIGNER, SimulatedJobs
 
 HOTKEY = Hotkey(SIGNER.ss58_address)

@@ -11,7 +11,8 @@ from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import NeuronUid
-from tests.support.product.adversary import Process, World, address
+from tests.support.product.adversary import Process, World
+from tests.support.product.fake_signers import address
 from tests.support.product.simulated_jobs import (
     ALICE,
     KNOWN,

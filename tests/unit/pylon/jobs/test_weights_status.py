@@ -7,7 +7,7 @@ from pylon.jobs import job_reads
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.rpc.calls import CallResult, ServiceCall
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import WeightsStatus
 from pylon_client.contract.operations import Scope
@@ -31,7 +31,7 @@ class Chain:
         if self.on_chain is None:
             raise FailureError(ErrorCode.NOT_FOUND, "not registered")
         shown = WeightsStatus(weights_submitted=self.on_chain, weights_on_chain=self.on_chain)
-        return CallResult(wire.encode(shown))
+        return CallResult(json_codec.encode(shown))
 
 
 async def status(

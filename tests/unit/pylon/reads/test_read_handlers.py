@@ -10,7 +10,7 @@ from pylon.chain.chain_reader import ChainReader
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, BlockParams, NoParams, Params, Scope
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -106,16 +106,16 @@ async def test_latest_of_another_subnet_is_read_once_at_the_newest_block() -> No
     worker = Worker(fresh=True)
     call = call_of("neurons.latest", netuid=OTHER)
     bodies = await asyncio.gather(*(worker.ask(call) for _ in range(200)))
-    assert {wire.decode(body)["block"]["number"] for body in bodies} == {HEAD}
+    assert {json_codec.decode(body)["block"]["number"] for body in bodies} == {HEAD}
     assert worker.chain.reads == {("neurons", OTHER, HEAD): 1}
 
 
 async def test_a_stale_snapshot_is_not_returned_as_the_latest() -> None:
     worker = Worker(fresh=False)
     worker.chain.head = 99
-    assert wire.decode(await worker.ask(call_of("block.latest")))["number"] == 99
+    assert json_codec.decode(await worker.ask(call_of("block.latest")))["number"] == 99
     neurons = await worker.ask(call_of("neurons.latest", netuid=TRACKED))
-    assert wire.decode(neurons)["block"]["number"] == 99
+    assert json_codec.decode(neurons)["block"]["number"] == 99
 
 
 @pytest.mark.parametrize("operation", ["block.latest", "neurons.latest"])
@@ -136,7 +136,7 @@ async def test_latest_is_not_read_at_a_block_removed_by_a_reorg() -> None:
     worker = Worker(fresh=True)
     worker.chain.fork = 1
     neurons = await worker.ask(call_of("neurons.latest", netuid=OTHER))
-    assert wire.decode(neurons)["block"] == block_of(HEAD, fork=1).model_dump()
+    assert json_codec.decode(neurons)["block"] == block_of(HEAD, fork=1).model_dump()
 
 
 async def test_latest_of_a_missing_subnet_is_not_found() -> None:
@@ -151,16 +151,16 @@ async def test_neurons_at_a_block_are_read_once_for_all_callers_and_cached() -> 
     call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
     bodies = await asyncio.gather(*(worker.ask(call) for _ in range(50)))
     bodies.append(await worker.ask(call))
-    assert {wire.decode(body)["block"]["number"] for body in bodies} == {5}
+    assert {json_codec.decode(body)["block"]["number"] for body in bodies} == {5}
     assert worker.chain.reads["neurons", TRACKED, 5] == 1
 
 
 async def test_after_a_reorg_a_block_is_read_again() -> None:
     worker = Worker(fresh=True)
     call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
-    first = wire.decode(await worker.ask(call))
+    first = json_codec.decode(await worker.ask(call))
     worker.chain.fork = 1
-    second = wire.decode(await worker.ask(call))
+    second = json_codec.decode(await worker.ask(call))
     assert first["block"]["hash"] != second["block"]["hash"]
 
 
@@ -179,7 +179,7 @@ async def test_each_caller_has_its_own_timeout_for_a_shared_read() -> None:
         async with asyncio.timeout(0.01):  # as the request server does
             await worker.ask(call_of("neurons.latest", netuid=OTHER))
     worker.chain.gate.set()
-    assert wire.decode(await patient)["block"]["number"] == HEAD
+    assert json_codec.decode(await patient)["block"]["number"] == HEAD
     assert worker.chain.reads["neurons", OTHER, HEAD] == 1
 
 

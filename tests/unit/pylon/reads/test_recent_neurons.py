@@ -4,7 +4,7 @@ import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -20,7 +20,7 @@ def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeur
     snapshots = Snapshots(max_silence_s=1.0, clock_s=lambda: 0.0)
     block = block_of(newest)
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(MADE_S))
-    snapshots.put(str(BlockEventSubject()), Snapshot(block, wire.encode(info)))
+    snapshots.put(str(BlockEventSubject()), Snapshot(block, json_codec.encode(info)))
     snapshots.put(str(NeuronsEventSubject(ONE)), Snapshot(block_of(neurons_at), b"neurons"))
     return RecentNeurons(
         snapshots,

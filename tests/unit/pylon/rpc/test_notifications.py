@@ -1,38 +1,16 @@
 """Messages without an acknowledgement are dropped silently while NATS is disconnected."""
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
-
 import nats.errors
 import pytest
 
 from pylon.rpc.notifications import notify, on_notification
-
-if TYPE_CHECKING:
-    from pylon_client.nats.nats_connection import NatsConnection
+from tests.support.nats.fake_connection import FakeConnection, as_connection
 
 
-class FakeConnection:
-    """Delivers published messages to its subscriptions, or raises an error."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.callbacks: dict[str, Any] = {}
-        self.nats = self
-
-    async def publish(self, subject: str, body: bytes) -> None:
-        if self.error is not None:
-            raise self.error
-        await self.callbacks[subject](SimpleNamespace(subject=subject, data=body))
-
-    async def subscribe(self, subject: str, callback: Any) -> None:
-        if self.error is not None:
-            raise self.error
-        self.callbacks[subject] = callback
-
-
-def as_connection(connection: FakeConnection) -> "NatsConnection":
-    return cast("NatsConnection", connection)
+def failing_connection(error: Exception) -> FakeConnection:
+    connection = FakeConnection()
+    connection.error = error
+    return connection
 
 
 async def test_the_callback_receives_subject_and_payload() -> None:
@@ -45,11 +23,11 @@ async def test_the_callback_receives_subject_and_payload() -> None:
 
 @pytest.mark.parametrize("error", [nats.errors.ConnectionClosedError(), OSError()])
 async def test_a_message_is_dropped_while_nats_is_disconnected(error: Exception) -> None:
-    await notify(as_connection(FakeConnection(error)), "a.b", b"payload")
+    await notify(as_connection(failing_connection(error)), "a.b", b"payload")
 
 
 async def test_a_closed_connection_is_ignored_only_on_request() -> None:
-    connection = as_connection(FakeConnection(nats.errors.ConnectionClosedError()))
+    connection = as_connection(failing_connection(nats.errors.ConnectionClosedError()))
     await on_notification(connection, "a.b", lambda *_: None, ignore_closed=True)
     with pytest.raises(nats.errors.ConnectionClosedError):
         await on_notification(connection, "a.b", lambda *_: None)

@@ -7,11 +7,6 @@ from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
 
 
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYLON_ENV_FILE", "")
-
-
 def test_tracked_subnets_include_those_of_identities(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYLON_IDENTITIES", '["sn7"]')
     monkeypatch.setenv("PYLON_ID_SN7_NETUID", "7")

@@ -1,6 +1,6 @@
 import pytest
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure, FailureError
 from pylon_client.contract.types import BlockNumber
 
@@ -12,7 +12,7 @@ def test_every_code_has_a_kind() -> None:
 @pytest.mark.parametrize("code", ErrorCode)
 def test_a_failure_survives_the_wire(code: ErrorCode) -> None:
     failure = FailureError(code, "why", retry_at_block=BlockNumber(7)).failure
-    assert Failure.model_validate(wire.decode(wire.encode(failure.body()))) == failure
+    assert Failure.model_validate(json_codec.decode(json_codec.encode(failure.body()))) == failure
     assert failure.http_status == FAILURE_KINDS[code].http_status
 
 

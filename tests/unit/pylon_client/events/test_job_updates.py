@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.errors import PylonRequestException
@@ -48,7 +48,7 @@ class JobStream:
 
 
 async def test_updates_are_returned_until_the_stream_breaks() -> None:
-    stream = JobStream(wire.encode(JOB))
+    stream = JobStream(json_codec.encode(JOB))
     updates = JobUpdateSubscription(stream.open)
     assert await updates.next(HANGS_AFTER_S) == JOB
     assert updates.is_live
@@ -61,7 +61,7 @@ async def test_a_broken_stream_is_opened_again_after_a_delay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(job_updates, "RESUBSCRIBE_INITIAL_DELAY_S", 0.0)
-    stream = JobStream(wire.encode(JOB))
+    stream = JobStream(json_codec.encode(JOB))
     updates = JobUpdateSubscription(stream.open)
     for _ in range(2):
         assert await updates.next(HANGS_AFTER_S) == JOB
@@ -80,7 +80,7 @@ async def test_a_stream_that_cannot_be_opened_waits_for_the_timeout() -> None:
 
 
 async def test_unreadable_updates_are_skipped() -> None:
-    updates = JobUpdateSubscription(JobStream(b'{"newer": true}', wire.encode(JOB)).open)
+    updates = JobUpdateSubscription(JobStream(b'{"newer": true}', json_codec.encode(JOB)).open)
     assert await updates.next(HANGS_AFTER_S) == JOB
     await updates.close()
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon_client.contract import reads, wire
+from pylon_client.contract import json_codec, reads
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonTimeoutException
@@ -63,7 +63,7 @@ class IdleStream:
         yield values()
 
     def publish(self, number: int) -> None:
-        body = wire.encode(sample_block_info(number))
+        body = json_codec.encode(sample_block_info(number))
         self.values.put_nowait(StreamItem(BlockNumber(number), body))
 
     def stream(self, give_up_after_s: float = ENDLESS_S) -> ResumingStream[BlockInfo]:

@@ -5,7 +5,7 @@ import logging
 import httpx
 import pytest
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import LATEST_NEURONS, Scope
 from pylon_client.testing import sample_neurons
 from pylon_client.transport import OperationCall
@@ -20,7 +20,7 @@ async def test_httpx_logs_only_requests_of_other_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def handler(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=wire.encode(sample_neurons()))
+        return httpx.Response(200, content=json_codec.encode(sample_neurons()))
 
     mock_transport = httpx.MockTransport(handler)
     transport = HttpTransport(

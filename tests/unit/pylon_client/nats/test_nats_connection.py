@@ -1,7 +1,7 @@
 """Requests and subscriptions of a connection, with a client that the tests control."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import nats.errors
 import pytest
@@ -15,6 +15,7 @@ from pylon_client.nats.nats_connection import (
     NatsConnection,
     connect,
 )
+from pylon_client.nats.nats_reply import Reply
 from tests.support.nats.fake_nats_client import FakeNatsClient, client_of, message
 from tests.support.product.eventually import HANGS_AFTER_S
 
@@ -116,6 +117,46 @@ async def test_a_write_is_not_sent_again_after_an_outage() -> None:
         await connection.request(WRITE, timeout_s=HANGS_AFTER_S)
     assert caught.value.code is ErrorCode.NATS_UNAVAILABLE
     assert client_of(connection).requested == [WRITE]
+
+
+async def test_a_write_waits_for_a_signer_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_connection, "SIGNER_RETRY_DELAY_S", 0.02)
+    connection = await opened()
+    client, timeouts_s = client_of(connection), list[float]()
+    send = connection._sender.send
+
+    async def record(
+        subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        timeouts_s.append(timeout_s)
+        return await send(subject, body, headers, timeout_s)
+
+    async def on_request(_subject: str) -> Msg:
+        if len(client.requested) < 3:
+            raise nats.errors.NoRespondersError
+        return message(data=b"accepted")
+
+    monkeypatch.setattr(connection._sender, "send", record)
+    client.on_request = on_request
+    assert (await connection.request(WRITE, timeout_s=60.0)).body == b"accepted"
+    assert timeouts_s == sorted(timeouts_s, reverse=True)
+    assert timeouts_s[0] - timeouts_s[-1] >= 0.03, "a later attempt has less time left"
+
+
+async def test_neither_a_read_nor_a_late_write_waits_for_a_signer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nats_connection, "MAX_SIGNER_WAIT_S", 0.0)
+    connection = await opened()
+
+    async def on_request(_subject: str) -> Msg:
+        raise nats.errors.NoRespondersError
+
+    client_of(connection).on_request = on_request
+    for subject in (READ, WRITE):
+        with pytest.raises(FailureError, match="No worker is running"):
+            await connection.request(subject, timeout_s=60.0)
+    assert client_of(connection).requested == [READ, WRITE]
 
 
 async def test_a_read_is_not_sent_again_after_the_retry_window_or_while_closing(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon_client.contract import headers, wire
+from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from pylon_client.nats.nats_reply import Reply, raise_for_failure
@@ -18,12 +18,12 @@ def test_a_successful_reply_is_returned() -> None:
 def test_a_failure_is_raised_with_all_its_fields() -> None:
     failure = FailureError(ErrorCode.RATE_LIMITED, "later", retry_at_block=BlockNumber(7)).failure
     with pytest.raises(FailureError) as raised:
-        raise_for_failure(Reply(wire.encode(failure.body()), FAILED))
+        raise_for_failure(Reply(json_codec.encode(failure.body()), FAILED))
     assert raised.value.failure == failure
 
 
 def test_an_unknown_code_of_a_newer_service_is_kept() -> None:
-    body = wire.encode({"code": "TEAPOT", "detail": "short and stout", "retryable": True})
+    body = json_codec.encode({"code": "TEAPOT", "detail": "short and stout", "retryable": True})
     with pytest.raises(FailureError) as raised:
         raise_for_failure(Reply(body, FAILED))
     failure = raised.value.failure

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
 from pylon_client.testing import sample_block_info, sample_neurons
 from pylon_client.transport import OperationCall
@@ -28,7 +28,7 @@ from pylon_client.v1 import (
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.stepped_loop import run_stepped
 
-NEURONS = wire.encode(sample_neurons())
+NEURONS = json_codec.encode(sample_neurons())
 
 
 CONFIG = AsyncConfig(
@@ -111,7 +111,7 @@ async def test_parameters_are_sent_in_the_quoted_path_or_in_the_body() -> None:
     assert write.url.raw_path == (
         b"/behind/api/v1/identity/sn1/subnet/9/mechanism/1/weights/5C%2F..%2Fx%3Fy"
     )
-    assert wire.decode(write.content) == {"weights": {"5D": 0.5}}
+    assert json_codec.decode(write.content) == {"weights": {"5D": 0.5}}
     assert write.headers["authorization"] == "Bearer token-of-sn1"
 
 
@@ -182,9 +182,9 @@ def test_a_stream_reconnects_after_the_delay_that_the_server_sends(
 
     def handler(request: httpx.Request) -> httpx.Response:
         if "stream" not in request.url.path:
-            return httpx.Response(200, content=wire.encode(sample_block_info()))
+            return httpx.Response(200, content=json_codec.encode(sample_block_info()))
         asked_s.append(asyncio.get_running_loop().time())
-        block = wire.encode(sample_block_info(len(asked_s))).decode()
+        block = json_codec.encode(sample_block_info(len(asked_s))).decode()
         value = f"event: block\nid: {len(asked_s)}\ndata: {block}\n\n"
         return httpx.Response(200, text=f"{value}event: closing\nretry: {retry}\ndata: {{}}\n\n")
 

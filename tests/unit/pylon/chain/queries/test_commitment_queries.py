@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.chain.queries.commitment_queries import COMMITMENT_OF, Commitments
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import NetUid
 from tests.support.chain.fake_chain import block_of
@@ -42,7 +42,7 @@ async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
     found = await Commitments(ONE).execute(sdk, BLOCK)
     (failed,) = found.commitments.values()
     assert found.skipped == []
-    assert wire.decode(wire.encode(failed))["reveal_failed"] is True
+    assert json_codec.decode(json_codec.encode(failed))["reveal_failed"] is True
 
 
 async def test_of_several_timelocked_fields_the_last_reveal_counts() -> None:
@@ -50,7 +50,7 @@ async def test_of_several_timelocked_fields_the_last_reveal_counts() -> None:
     sdk = hotkey_map_sdk({KEY: "0x" + "00" * 8 + "07000000" + fields}, COMMITMENT_OF)
     found = await Commitments(ONE).execute(sdk, BLOCK)
     (timelocked,) = found.commitments.values()
-    assert wire.decode(wire.encode(timelocked)) == {
+    assert json_codec.decode(json_codec.encode(timelocked)) == {
         "kind": "timelock_encrypted",
         "commitment_block_number": 7,
         "hotkey": ss58_address(KEY),

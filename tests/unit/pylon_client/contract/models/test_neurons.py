@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pylon_client.contract import wire
+from pylon_client.contract import json_codec
 from pylon_client.contract.models import AxonInfo, AxonProtocol, SubnetNeurons
 
 NEURON: dict[str, Any] = {
@@ -35,8 +35,8 @@ SNAPSHOT: dict[str, Any] = {
 
 
 def test_a_snapshot_survives_the_wire_unchanged() -> None:
-    encoded = wire.encode(SubnetNeurons.model_validate(SNAPSHOT))
-    assert wire.decode(encoded) == SNAPSHOT
+    encoded = json_codec.encode(SubnetNeurons.model_validate(SNAPSHOT))
+    assert json_codec.decode(encoded) == SNAPSHOT
     assert SubnetNeurons.model_validate_json(encoded) == SubnetNeurons.model_validate(SNAPSHOT)
 
 

@@ -1,9 +1,8 @@
 """Simulated activity of other accounts in a block."""
 
-from random import Random
-
 from pylon_devnet.activity import draw_weights, simulate_activity
 from pylon_devnet.population import hotkey
+from pylon_devnet.seeded_random import seeded_random
 from pylon_devnet.subnet_state import ROOT_NETUID, alpha_stake, value
 from tests.support.chain.devnet_draft import SUBTENSOR, new_draft
 
@@ -67,8 +66,8 @@ def test_an_empty_pool_does_not_stop_the_chain() -> None:
 
 def test_the_largest_drawn_weight_is_the_largest_number() -> None:
     for seed in range(10):
-        row = draw_weights(Random(seed), range(4, 16))
+        row = draw_weights(seeded_random(seed), range(4, 16))
         assert max(weight for _, weight in row) == 65535
         assert all(weight > 0 for _, weight in row)
         assert {miner for miner, _ in row} <= set(range(4, 16))
-    assert draw_weights(Random(0), []) == []
+    assert draw_weights(seeded_random(0), []) == []

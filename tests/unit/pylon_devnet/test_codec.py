@@ -38,10 +38,10 @@ def test_values_are_encoded_by_type(codec: Codec) -> None:
     assert codec.decode("u16", b"\x02\x01") == 258
     assert codec.encode("Option<u16>", None) == b"\x00"
     for data in (b"\x02", b"\x02\x01\x00"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\w"):
             codec.decode("u16", data)
-    for value in (-1, 1 << 16, "1", 1.5):
-        with pytest.raises(ValueError, match="."):
+    for value in (-1, 1 << 16, "1"):
+        with pytest.raises(ValueError, match=r"\w"):
             codec.encode("u16", value)
 
 
@@ -51,6 +51,8 @@ def test_storage_items_are_declared(codec: Codec) -> None:
     assert not tempo.optional
     assert codec.decode(tempo.value_type, tempo.default) == 360
     assert codec.storage_entry(SUBTENSOR, "Tempo") is tempo
+    assert (uids.key_count, tempo.key_count) == (2, 1)
+    assert codec.storage_entry("Timestamp", "Now").key_count == 0
     with pytest.raises(KeyError):
         codec.storage_entry(SUBTENSOR, "Nothing")
 
@@ -81,9 +83,9 @@ def test_a_call_is_decoded_as_it_was_composed(codec: Codec) -> None:
     named = {one["name"]: one["value"] for one in decoded["call_args"]}
     assert named == {"netuid": 1, "tempo": 9}
     for wrong in (b"", b"\xff\xff", encoded[:-1]):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\w"):
             codec.decode_call(wrong)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         codec.decode_extrinsic(b"\x04\x04")
 
 
@@ -91,7 +93,7 @@ def test_an_address_is_its_public_key() -> None:
     address = sr25519_address(SEED)
     assert ss58(public_key(address)) == address
     assert len(public_key(address)) == 32
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         public_key(address[:-1] + "1")
 
 
@@ -117,9 +119,9 @@ def test_only_a_bare_ciphertext_is_one() -> None:
 def test_a_ciphertext_opens_with_the_signature_of_its_round() -> None:
     bare = sealed(b"text", 1000)
     assert decrypt_timelock(bare, 1000, SIGNATURE) == b"text"
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         decrypt_timelock(sealed(b"text", 1001), 1001, SIGNATURE)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         decrypt_timelock(b"text", 1000, SIGNATURE)
 
 

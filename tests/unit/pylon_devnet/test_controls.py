@@ -156,7 +156,7 @@ def test_an_epoch_is_triggered(node: Controls) -> None:
 def test_a_signature_of_the_beacon_is_stored(node: Controls) -> None:
     node.drand_signature(1000, ROUND_1000)
     for drand_round, signature in ((-1, ROUND_1000), (1 << 64, ROUND_1000), (1, "0xzz")):
-        with pytest.raises(ValueError, match="round|hexadecimal"):
+        with pytest.raises(ValueError, match=r"round|hexadecimal"):
             node.drand_signature(drand_round, signature)
     node._make_block()
     assert node.chain.state_at_hash(None).get_raw("Drand", "Pulses", 1000) is not None

@@ -80,8 +80,8 @@ def test_each_option_is_passed_on(command: Command, tmp_path: Path) -> None:
         (ValueError("another chain"), "devnet: another chain"),
         (
             sqlite3.OperationalError("disk I/O error"),
-            "devnet: could not write or read folder: disk I/O error; check whether the disk is "
-            "full (`df`), then start again",
+            "devnet: could not write or read folder: disk I/O error; "
+            "check whether the disk is full (`df`), then start again",
         ),
     ],
 )

@@ -3,10 +3,9 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosedOK
 
 from pylon_devnet import websocket_server
@@ -15,6 +14,9 @@ from pylon_devnet.injected_faults import Faults, InjectedError
 from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.transaction_pool import StatusCallback
 from pylon_devnet.websocket_server import WebSocketServer
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
 
 
 def header(number: int) -> BlockHeader:

@@ -35,7 +35,7 @@ def test_the_state_of_a_subnet_has_a_column_per_property() -> None:
     assert found["hotkeys"] == [hotkey(1, uid) for uid in UIDS]
     assert found["coldkeys"] == [coldkey(1, uid) for uid in UIDS]
     assert found["consensus"] == [3, *[0] * 15]
-    assert {len(column) for name, column in found.items() if isinstance(column, list)} == {0, 16}
+    assert {len(column) for column in found.values() if isinstance(column, list)} == {0, 16}
 
 
 def test_a_mechanism_has_its_own_incentive_and_last_update() -> None:

@@ -19,7 +19,7 @@ def guard(draft: Draft, function: str, who: str = WHO, **arguments: Any) -> str 
 
 
 def set_weights(draft: Draft, netuid: int = 1, who: str = WHO) -> str | None:
-    of_one = {"netuid": netuid, "dests": [2], "weights": [1], "version_key": 0}
+    of_one: dict[str, Any] = {"netuid": netuid, "dests": [2], "weights": [1], "version_key": 0}
     return guard(draft, "set_weights", who, **of_one)
 
 
@@ -40,7 +40,7 @@ def test_weights_keep_the_distance_of_the_rate_limit(before: int, reason: str | 
 
 def test_each_mechanism_has_its_own_rate_limit() -> None:
     draft = updated(1, MECHANISM_STRIDE + 1)
-    of_one = {"netuid": 1, "dests": [2], "weights": [1], "version_key": 0}
+    of_one: dict[str, Any] = {"netuid": 1, "dests": [2], "weights": [1], "version_key": 0}
     assert guard(draft, "set_mechanism_weights", mecid=0, **of_one) is None
     assert guard(draft, "set_mechanism_weights", mecid=1, **of_one) == "SettingWeightsTooFast"
 
@@ -66,7 +66,8 @@ def test_the_call_itself_refuses_unregistered_hotkeys_and_sealed_subnets() -> No
 def test_a_commit_is_for_a_round_that_is_not_stored(drand_round: int, reason: str | None) -> None:
     draft = updated(1)
     draft.put("Drand", "LastStoredRound", 100)
-    sealed = {"netuid": 1, "commit": b"x", "reveal_round": drand_round, "commit_reveal_version": 4}
+    sealed: dict[str, Any] = {"netuid": 1, "commit": b"x", "commit_reveal_version": 4}
+    sealed["reveal_round"] = drand_round
     assert guard(draft, "commit_timelocked_weights", **sealed) == reason
     assert guard(draft, "commit_timelocked_mechanism_weights", mecid=1, **sealed) == reason
     set_stake(draft, 1, WHO, 0)
@@ -74,8 +75,8 @@ def test_a_commit_is_for_a_round_that_is_not_stored(drand_round: int, reason: st
 
 
 def test_endpoints_are_checked_before_the_dispatch() -> None:
-    place = {"netuid": 1, "version": 1, "ip": 1, "port": 0, "ip_type": 4}
-    axon = {**place, "protocol": 4, "placeholder1": 0, "placeholder2": 0}
+    place: dict[str, Any] = {"netuid": 1, "version": 1, "ip": 1, "port": 0, "ip_type": 4}
+    axon: dict[str, Any] = {**place, "protocol": 4, "placeholder1": 0, "placeholder2": 0}
     draft = new_draft()
     assert guard(draft, "serve_axon", **axon) == "InvalidPort"
     assert guard(draft, "serve_axon_tls", certificate=b"", **axon) == "InvalidPort"

@@ -72,9 +72,7 @@ class FakeQueue:
     gap: Callable[[], None] | None = None
     pending: tuple[int, int] = (0, 0)
 
-    def consumer(
-        self, handler: Callable[[bytes], Coroutine[Any, Any, Acknowledgement]]
-    ) -> Consumer:
+    def consumer(self, handler: MessageHandler) -> Consumer:
         connection = SimpleNamespace(nats=SimpleNamespace(), on_gap=self._on_gap)
         made = Consumer(
             cast("NatsConnection", connection),

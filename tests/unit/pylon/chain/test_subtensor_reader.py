@@ -168,6 +168,17 @@ def test_a_slow_subscriber_is_not_a_silent_node(reader_of: ReaderOf) -> None:
     run_stepped(check())
 
 
+def test_the_limit_of_silence_starts_again_with_each_head(reader_of: ReaderOf) -> None:
+    async def check() -> None:
+        node = FakeNode()
+        async with aclosing(reader_of(node).subscribe_heads(silence_s=SILENCE_S)) as heads:
+            for number in range(4):
+                asyncio.get_running_loop().call_later(0.6 * SILENCE_S, node.announce, number)
+                assert await anext(heads) == number
+
+    run_stepped(check())
+
+
 def test_silence_ends_the_subscription_and_its_connection(reader_of: ReaderOf) -> None:
     async def check() -> None:
         node = FakeNode()

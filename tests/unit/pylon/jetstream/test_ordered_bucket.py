@@ -156,13 +156,13 @@ async def test_an_entry_has_its_key_value_and_revision() -> None:
 @pytest.mark.parametrize(
     "sequences",
     [
-        tuple(range(1, 200, 2)),
-        tuple(number**3 + 1 for number in range(1, 60)),
+        tuple(range(1, 100, 2)),
+        tuple(number**3 + 1 for number in range(1, 30)),
         (*range(1, 40, 2), *range(1_000_001, 1_000_041, 2)),
         (5,),
     ],
 )
-@pytest.mark.parametrize("count", [1, 7, 50])
+@pytest.mark.parametrize("count", [3, 50])
 async def test_pages_together_contain_every_entry_once(
     sequences: tuple[int, ...], count: int
 ) -> None:

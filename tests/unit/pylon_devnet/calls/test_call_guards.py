@@ -81,4 +81,5 @@ def test_endpoints_are_checked_before_the_dispatch() -> None:
     assert guard(draft, "serve_axon", **axon) == "InvalidPort"
     assert guard(draft, "serve_axon_tls", certificate=b"", **axon) == "InvalidPort"
     assert guard(draft, "serve_prometheus", **place) == "InvalidPort"
-    assert guard(draft, "serve_axon", **{**axon, "port": 80}) is None
+    axon["port"] = 80
+    assert guard(draft, "serve_axon", **axon) is None

@@ -230,6 +230,12 @@ def _without_last_message(batch: list[Any]) -> list[Any]:
     return [*batch[:-2], batch[-1]]
 
 
+def _of_a_replica_that_lags_behind(batch: list[Any]) -> list[Any]:
+    *earlier, _, end = batch
+    end.headers["Nats-Last-Sequence"] = earlier[-1].headers["Nats-Sequence"]
+    return [*earlier, end]
+
+
 def _without_end(batch: list[Any]) -> list[Any]:
     return batch[:-1]
 
@@ -249,20 +255,37 @@ def _unreadable_end(batch: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(
     "fault",
-    [_without_first, _without_last_message, _without_end, _nothing, _no_replica, _unreadable_end],
+    [
+        _without_first,
+        _without_last_message,
+        _without_end,
+        _nothing,
+        _no_replica,
+        _unreadable_end,
+    ],
 )
 async def test_an_incomplete_batch_is_requested_again(
     fault: Callable[[list[Any]], list[Any]],
 ) -> None:
-    stream = stream_of(1, 3, 5)
+    stream = FakeStream(*((number, f"job.{number}", b"x") for number in (1, 2, 3)))
     for read, expected in (
-        (lambda: newest(stream, None, 5), [5, 3, 1]),
-        (lambda: oldest(stream, 0, 5), [1, 3, 5]),
+        (lambda: newest(stream, None, 5), [3, 2, 1]),
+        (lambda: oldest(stream, 0, 5), [1, 2, 3]),
     ):
         stream.fault = fault
         page = await read()
         assert (revisions(page), page.is_last) == (expected, True)
         assert stream.open_subscriptions == 0
+
+
+async def test_a_replica_that_lags_behind_hides_no_entry() -> None:
+    stream = FakeStream(*((number, f"job.{number}", b"x") for number in (1, 2, 3)))
+    stream.fault = _of_a_replica_that_lags_behind
+    assert revisions(await newest(stream, None, 5)) == [3, 2, 1]
+    stream.fault = _of_a_replica_that_lags_behind
+    page = await oldest(stream, 0, 5)
+    assert (revisions(page), page.is_last) == ([1, 2], False)
+    assert revisions(await oldest(stream, 2, 5)) == [3]
 
 
 @pytest.mark.parametrize("header", ["Nats-Sequence", "Nats-Subject"])

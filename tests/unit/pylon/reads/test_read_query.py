@@ -1,5 +1,7 @@
 """The query of a call, independent of its caller."""
 
+from dataclasses import replace
+
 import pytest
 
 from pylon.reads.read_query import ReadQuery, resolve
@@ -66,8 +68,9 @@ def test_the_own_hotkey_precedes_a_named_one() -> None:
 
 
 def test_a_caller_with_open_access_has_no_own_hotkey() -> None:
-    read = resolve(call_of(None), {ALICE: HOTKEY}, uses_own_hotkey=True)
-    assert read.optional_hotkey is None
+    for call in (call_of(None), replace(call_of(ALICE), scope=Scope.OPEN)):
+        read = resolve(call, {ALICE: HOTKEY}, uses_own_hotkey=True)
+        assert read.optional_hotkey is None
 
 
 def test_a_read_of_the_chain_has_no_subnet() -> None:

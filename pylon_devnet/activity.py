@@ -51,11 +51,12 @@ def _trade(draft: Draft, netuid: int, random: Random) -> None:
     # A swap keeps the product of the pool's sides.
     swapped = int(tao * random.uniform(-0.0005, 0.0005))
     after = tao + swapped
+    alpha_after = tao * alpha // max(1, after)
     draft.put(SUBTENSOR, "SubnetTAO", netuid, after + ALPHA_PER_BLOCK_RAO // 20)
-    draft.put(SUBTENSOR, "SubnetAlphaIn", netuid, tao * alpha // after + ALPHA_PER_BLOCK_RAO)
+    draft.put(SUBTENSOR, "SubnetAlphaIn", netuid, alpha_after + ALPHA_PER_BLOCK_RAO)
     draft.change(SUBTENSOR, "SubnetAlphaOut", netuid, by=lambda out: out + ALPHA_PER_BLOCK_RAO)
     draft.change(SUBTENSOR, "SubnetVolume", netuid, by=lambda volume: volume + abs(swapped))
-    price = (after << 32) // max(1, tao * alpha // after)
+    price = (after << 32) // max(1, alpha_after)
     draft.change(
         SUBTENSOR,
         "SubnetMovingPrice",

@@ -34,11 +34,13 @@ class StorageEntry:
         value_type: name of the value's type in the codec.
         optional: whether a missing value is None instead of `default`.
         default: SCALE bytes of the default value.
+        key_count: number of keys of one value: 0 for a plain item.
     """
 
     value_type: str
     optional: bool
     default: bytes
+    key_count: int
 
 
 class Codec:
@@ -87,7 +89,10 @@ class Codec:
         if known is None:
             entry: Any = self._runtime.storage_entry(pallet, item)
             known = StorageEntry(
-                entry.value_type, entry.modifier == "Optional", bytes(entry.default_bytes)
+                entry.value_type,
+                entry.modifier == "Optional",
+                bytes(entry.default_bytes),
+                len(entry.param_types),
             )
             self._entries[pallet, item] = known
         return known

@@ -17,7 +17,7 @@ from pylon_devnet.node_rpc import NodeRpc
 from pylon_devnet.request_log import RequestLog, RequestRecord
 from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.simulated_chain import DevnetChain
-from pylon_devnet.subnet_state import SUBTENSOR, storage_index, subnet_exists, uid_of
+from pylon_devnet.subnet_state import SUBTENSOR, U64_MAX, storage_index, subnet_exists, uid_of
 from pylon_devnet.transaction_pool import StatusCallback, TransactionPool
 from pylon_devnet.websocket_server import WebSocketServer
 
@@ -172,8 +172,10 @@ class Controls:
             signature: 48 bytes as 0x-hex; the signature of another round makes reveals fail.
 
         Raises:
-            ValueError: the signature is not hex.
+            ValueError: the signature is not hex, or the round is not an unsigned 64-bit integer.
         """
+        if not 0 <= round <= U64_MAX:
+            raise ValueError(f"the round is {round}; it must be from 0 to {U64_MAX}")
         raw = bytes.fromhex(signature.removeprefix("0x"))
         self.chain.schedule_change(lambda draft: store_pulse(draft, round, raw))
 
@@ -193,29 +195,38 @@ class Controls:
         """Set any storage item with the next block.
 
         Raises:
-            ValueError: the item does not exist, or the value does not match its type.
+            ValueError: the item does not exist, or the keys or the value do not match its types.
         """
+        codec = self.chain.codec
         try:
-            entry = self.chain.codec.storage_entry(pallet, item)
-            self.chain.codec.encode(entry.value_type, value)
-            self.chain.codec.storage_key(pallet, item, params)
+            entry = codec.storage_entry(pallet, item)
+            # A value is encoded without a check that it can be read.
+            codec.decode(entry.value_type, codec.encode(entry.value_type, value))
+            codec.storage_key(pallet, item, params)
         except (KeyError, TypeError) as error:
             raise ValueError(str(error)) from error
+        if len(params) != entry.key_count:
+            raise ValueError(f"{pallet}.{item} takes {entry.key_count} keys, not {len(params)}")
         self.chain.schedule_change(lambda draft: draft.put(pallet, item, *params, value))
 
     def register_neuron(self, netuid: int, hotkey: str, coldkey: str) -> None:
         """Register a hotkey on a subnet without burning TAO, with the next block.
 
         Raises:
-            ValueError: the subnet does not exist, or a key is not an ss58 address.
+            ValueError: the subnet does not exist, a key is not an ss58 address, or the hotkey is
+                registered on the subnet.
         """
-        if not subnet_exists(self.chain.state_at_hash(None), netuid):
+        state = self.chain.state_at_hash(None)
+        if not subnet_exists(state, netuid):
             raise ValueError(f"subnet {netuid} does not exist")
         for key in (hotkey, coldkey):
             public_key(key)
+        if uid_of(state, netuid, hotkey) is not None:
+            raise ValueError(f"{hotkey} is registered on subnet {netuid}")
 
         def change(draft: Draft) -> None:
-            add_neuron(draft, netuid, hotkey, coldkey)
+            if uid_of(draft, netuid, hotkey) is None:
+                add_neuron(draft, netuid, hotkey, coldkey)
 
         self.chain.schedule_change(change)
 
@@ -229,7 +240,8 @@ class Controls:
             raise ValueError(f"{hotkey} is not registered on subnet {netuid}")
 
         def change(draft: Draft) -> None:
-            replace_neuron(draft, netuid, hotkey)
+            if uid_of(draft, netuid, hotkey) is not None:
+                replace_neuron(draft, netuid, hotkey)
 
         self.chain.schedule_change(change)
 

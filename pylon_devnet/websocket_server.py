@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from pylon_devnet.block import BlockHeader
 from pylon_devnet.injected_faults import Faults
-from pylon_devnet.node_rpc import SubmitExtrinsic
+from pylon_devnet.node_rpc import INVALID_PARAMS, SubmitExtrinsic
 from pylon_devnet.rpc_error import RpcError
 
 _MAX_QUEUED_NOTIFICATIONS = 4096
@@ -295,7 +295,10 @@ class WebSocketServer:
         peer.watch_subscriptions.add(subscription)
         try:
             self._submit(str(params[0]), on_status)
-        except RpcError:
+        except (IndexError, ValueError) as error:
+            peer.watch_subscriptions.discard(subscription)
+            raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
+        except BaseException:
             peer.watch_subscriptions.discard(subscription)
             raise
         return subscription

@@ -13,7 +13,7 @@ from pylon_devnet.calls.weight_calls import set_weights_row
 from pylon_devnet.chain_state import Draft
 from pylon_devnet.codec import ss58
 from pylon_devnet.runtime.scale_encoding import decode_compact, encode_vector
-from pylon_devnet.subnet_state import SUBTENSOR, epoch_index, storage_index, value
+from pylon_devnet.subnet_state import SUBTENSOR, U16_MAX, epoch_index, storage_index, value
 
 _KEY_BYTES, _BLOCK_BYTES, _ROUND_BYTES = 32, 8, 8
 MAX_PLAINTEXTS = 10_000
@@ -35,8 +35,10 @@ class WeightReveals:
         """Set the plaintext of a hotkey's pending commit.
 
         Raises:
-            ValueError: too many plaintexts are stored.
+            ValueError: too many plaintexts are stored, or a number is not from 0 to 65535.
         """
+        if not all(type(one) is int and 0 <= one <= U16_MAX for one in (*uids, *weights)):
+            raise ValueError("uids and weights are numbers from 0 to 65535")
         if len(self._plaintexts) >= MAX_PLAINTEXTS:
             raise ValueError("too many plaintexts are stored")
         self._plaintexts[index, hotkey] = (tuple(uids), tuple(weights))

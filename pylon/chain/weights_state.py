@@ -78,7 +78,10 @@ async def read_weights_state(
     keys = [[netuid, hotkey] for hotkey in (own_hotkey, *weighted_hotkeys)]
     epoch, found = await asyncio.gather(
         read_epoch(sdk, netuid, number, block_hash),
-        sdk.query_batch(SUBTENSOR_PALLET, "Uids", keys, block_hash),
+        require_item(
+            f"{SUBTENSOR_PALLET}.Uids",
+            sdk.query_batch(SUBTENSOR_PALLET, "Uids", keys, block_hash),
+        ),
     )
 
     async def item(name: str, *item_keys: Any) -> Any:

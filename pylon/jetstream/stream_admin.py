@@ -48,7 +48,7 @@ async def write_probe(connection: NatsConnection, stream: str, subject: str) -> 
     """
     context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
     try:
-        with WriteHealth().track_write(stream, connection):
+        with WriteHealth().track_write(stream, connection), readable_replies():
             await context.publish(subject, b"")
     except (nats.errors.Error, OSError) as error:
         raise JetStreamRequestError(str(error)) from None
@@ -72,14 +72,15 @@ async def server_clock_offset_s(connection: NatsConnection, stream: str) -> floa
     """
     sent_s = time.time()
     try:
-        reply = await connection.nats.request(
-            f"$JS.API.STREAM.INFO.{stream}", timeout=ADMIN_TIMEOUT_S
-        )
-        received_s = time.time()
-        info: Any = json.loads(reply.data)
-        if "ts" not in info:
-            return None
-        server_s = datetime.fromisoformat(info["ts"]).timestamp()
-    except (nats.errors.Error, OSError, ValueError, LookupError, TypeError) as error:
+        with readable_replies():
+            reply = await connection.nats.request(
+                f"$JS.API.STREAM.INFO.{stream}", timeout=ADMIN_TIMEOUT_S
+            )
+            received_s = time.time()
+            info: Any = json.loads(reply.data)
+            if "ts" not in info:
+                return None
+            server_s = datetime.fromisoformat(info["ts"]).timestamp()
+    except (nats.errors.Error, OSError) as error:
         raise JetStreamRequestError(str(error)) from None
     return server_s - (sent_s + received_s) / 2

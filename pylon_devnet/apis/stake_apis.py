@@ -45,18 +45,17 @@ def _stake(state: StateReader, hotkey: str, coldkey: str, netuid: int) -> dict[s
 
 def _availability(
     state: StateReader, coldkeys: list[str], chosen: list[int] | None
-) -> list[tuple[str, list[tuple[int, dict[str, int]]]]]:
-    answer: list[tuple[str, list[tuple[int, dict[str, int]]]]] = []
+) -> dict[str, dict[int, dict[str, int]]]:
+    answer: dict[str, dict[int, dict[str, int]]] = {}
     for coldkey in sorted(coldkeys):
         totals: dict[int, int] = {}
         for stake in _stakes_of_coldkey(state, coldkey):
             if chosen is None or stake["netuid"] in chosen:
                 totals[stake["netuid"]] = totals.get(stake["netuid"], 0) + stake["stake"]
-        rows = [
-            (netuid, {"total": total, "locked": 0, "available": total})
+        answer[coldkey] = {
+            netuid: {"total": total, "locked": 0, "available": total}
             for netuid, total in sorted(totals.items())
-        ]
-        answer.append((coldkey, rows))
+        }
     return answer
 
 

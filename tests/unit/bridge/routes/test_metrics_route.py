@@ -18,7 +18,7 @@ async def read_metrics(token: str, authorization: str | None) -> httpx.Response:
     settings = BridgeSettings().model_copy(update={"metrics_token": SecretStr(token)})
     app = FastAPI()
     add_metrics_route(app.router, settings, BridgeMetrics())
-    add_exception_handlers(app, app.routes)
+    add_exception_handlers(app)
     headers = {} if authorization is None else {"Authorization": authorization}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:

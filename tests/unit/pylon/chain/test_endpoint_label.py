@@ -27,8 +27,3 @@ def test_an_invalid_network_is_not_in_the_error(network: str, made: type) -> Non
     with pytest.raises(ValueError, match=r"unknown network: choose one of .*finney") as refused:
         made(network)
     assert "secret-key" not in str(refused.value)
-
-
-def test_names_and_urls_are_resolved() -> None:
-    assert node_url("finney").startswith("wss://")
-    assert node_url("ws://u:p@node/key?x") == "ws://u:p@node/key?x"

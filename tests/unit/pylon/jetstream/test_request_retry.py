@@ -14,11 +14,9 @@ from pylon.events.event_types import neurons_event
 from pylon.jetstream import request_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.request_retry import retry_while_unavailable
-from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid, Revision
+from pylon_client.contract.types import NetUid, Revision
 from tests.support.chain.fake_chain import block_of
 from tests.support.nats.scripted_jetstream import Fault, ScriptedJetStream
 from tests.support.product.eventually import HANGS_AFTER_S
@@ -119,30 +117,6 @@ async def test_every_put_reports_success_or_conflict_truthfully() -> None:
         met.update(stream.met)
     assert set(met) == set(Fault)
     assert min(outcomes[True], outcomes[False]) > SCHEDULES
-
-
-async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> None:
-    subject = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
-    for number in range(SCHEDULES):
-        stream = ScriptedJetStream(number, FAULTS)
-        queue = WorkQueue(connection_to(stream))
-        jobs = [JobId(letter * 26) for letter in "abcdef"]
-        lives: dict[JobId, int] = {}
-
-        async def put(
-            job: JobId,
-            queue: WorkQueue = queue,
-            stream: ScriptedJetStream = stream,
-            lives: dict[JobId, int] = lives,
-        ) -> None:
-            await queue.publish(subject, job)
-            lives[job] = stream.life
-
-        await asyncio.gather(*map(put, jobs * 2))
-        for job, life in lives.items():
-            queued = Counter(one.life for one in stream.stored if one.body == job.encode())
-            assert set(queued.values()) == {1}
-            assert max(queued) >= life
 
 
 async def publish(stream: ScriptedJetStream) -> None:

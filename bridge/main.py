@@ -29,12 +29,12 @@ from bridge.problems import add_exception_handlers
 from bridge.request_tracing import RequestTracing
 from bridge.root_path import RootPath
 from bridge.routes import api_documents
-from bridge.routes.job_stream_route import job_stream_routes
-from bridge.routes.login import login_routes
-from bridge.routes.metrics_route import metrics_routes
-from bridge.routes.operation_routes import operation_routes
-from bridge.routes.service_routes import service_routes
-from bridge.routes.stream_routes import stream_routes
+from bridge.routes.job_stream_route import add_job_stream_routes
+from bridge.routes.login import add_login_routes
+from bridge.routes.metrics_route import add_metrics_routes
+from bridge.routes.operation_routes import add_operation_routes
+from bridge.routes.service_routes import add_service_routes
+from bridge.routes.stream_routes import add_stream_routes
 from bridge.security import MaxHeaderSize, SecurityHeaders, limited_http_protocol
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts
@@ -132,19 +132,20 @@ def create_app(
     job_stream_admission = Admission(
         stream_limit, settings.identity_settings, resource="streams open"
     )
-    routers = [
-        operation_routes(settings, authenticator, nats),
-        stream_routes(authenticator, nats, event_stream_admission, event_buffers, stream_counts),
-        job_stream_routes(authenticator, nats, job_stream_admission, job_streams, stream_counts),
-        metrics_routes(settings, metrics),
-        login_routes(authenticator),
-        service_routes(settings, nats),
-        api_documents.schema_routes(),
-    ]
-    for router in routers:
-        app.include_router(router)
-    router_routes = [route for router in routers for route in router.routes]
-    add_exception_handlers(app, [*app.routes, *router_routes])
+    # FastAPI would analyse the routes of an included router twice.
+    router = app.router
+    add_operation_routes(router, settings, authenticator, nats)
+    add_stream_routes(
+        router, authenticator, nats, event_stream_admission, event_buffers, stream_counts
+    )
+    add_job_stream_routes(
+        router, authenticator, nats, job_stream_admission, job_streams, stream_counts
+    )
+    add_metrics_routes(router, settings, metrics)
+    add_login_routes(router, authenticator)
+    add_service_routes(router, settings, nats)
+    api_documents.add_schema_routes(router)
+    add_exception_handlers(app, app.routes)
     api_documents.add_examples_to_schema(app, settings.identity_settings)
     return app
 

@@ -17,15 +17,13 @@ OPENAPI_PATH: Final = f"{SCHEMA_PATH}/openapi.json"
 OAUTH_PATH: Final = f"{SCHEMA_PATH}/oauth2-redirect"
 
 
-def schema_routes() -> APIRouter:
-    """Return the redirect from `/schema` to the Swagger page."""
-    router = APIRouter(include_in_schema=False)
+def add_schema_routes(router: APIRouter) -> None:
+    """Add the redirect from `/schema` to the Swagger page."""
 
     async def to_swagger(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{SWAGGER_PATH}")
 
-    router.add_api_route(SCHEMA_PATH, to_swagger, response_model=None)
-    return router
+    router.add_api_route(SCHEMA_PATH, to_swagger, response_model=None, include_in_schema=False)
 
 
 def add_examples_to_schema(

@@ -31,15 +31,15 @@ _DESCRIPTION: Final = (
 )
 
 
-def job_stream_routes(
+def add_job_stream_routes(
+    router: APIRouter,
     authenticator: Authenticator,
     nats: NatsPort,
     limit: Admission,
     streams: JobStreams,
     counts: StreamCounts,
-) -> APIRouter:
-    """Return the route of job streams, with their own concurrency limit."""
-    router = APIRouter(tags=["streams"])
+) -> None:
+    """Add the route of job streams, with their own concurrency limit."""
 
     async def open_job_stream(
         request: Request,
@@ -92,8 +92,8 @@ def job_stream_routes(
             ErrorCode.DEADLINE_EXCEEDED,
             event_models={JOB_EVENT: Job},
         ),
+        tags=["streams"],
         summary="One job of this identity, and each change of it",
         description=_DESCRIPTION,
         operation_id="identity_job_stream",
     )
-    return router

@@ -36,9 +36,8 @@ class LoggedIn(BaseModel):
     identity_name: IdentityName
 
 
-def login_routes(authenticator: Authenticator) -> APIRouter:
-    """Return the login and logout routes."""
-    router = APIRouter(tags=["service"])
+def add_login_routes(router: APIRouter, authenticator: Authenticator) -> None:
+    """Add the login and logout routes."""
 
     async def log_in(identity_name: IdentityName, request: Request, response: Response) -> LoggedIn:
         # Otherwise a foreign page could log a browser in as an identity of its choice.
@@ -80,6 +79,7 @@ def login_routes(authenticator: Authenticator) -> APIRouter:
             log_in,
             methods=["POST"],
             operation_id="login_identity",
+            tags=["service"],
             summary="Change an identity's token for a session's cookie, where none can be sent",
             responses={
                 **problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
@@ -94,11 +94,11 @@ def login_routes(authenticator: Authenticator) -> APIRouter:
             methods=["POST"],
             status_code=204,
             operation_id="logout",
+            tags=["service"],
             summary="End the session of the cookie, and have the cookie deleted",
             responses=problem_docs(ErrorCode.FORBIDDEN),
             include_in_schema=prefix == API_PREFIX,
         )
-    return router
 
 
 def _cookie_path(request: Request) -> str:

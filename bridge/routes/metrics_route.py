@@ -9,9 +9,10 @@ from pylon.common.process_metrics import CONTENT_TYPE, metrics_access_error
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 
-def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:
-    """Return the metrics route, which requires the metrics token."""
-    router = APIRouter()
+def add_metrics_routes(
+    router: APIRouter, settings: DeploymentSettings, metrics: BridgeMetrics
+) -> None:
+    """Add the metrics route, which requires the metrics token."""
     page = MetricsPage(metrics, settings.worker_health_socket, settings.metrics_token)
 
     async def read(request: Request) -> Response:
@@ -21,4 +22,3 @@ def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIR
         return Response(await page.text(), media_type=CONTENT_TYPE)
 
     router.add_api_route("/metrics", read, include_in_schema=False)
-    return router

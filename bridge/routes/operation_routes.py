@@ -86,15 +86,14 @@ _SubjectDependency = Callable[
 _Endpoint = Callable[..., Awaitable[Response]]
 
 
-def operation_routes(
-    settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
-) -> APIRouter:
-    """Return a route for every operation of the contract in each of its scopes.
+def add_operation_routes(
+    router: APIRouter, settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
+) -> None:
+    """Add a route for every operation of the contract in each of its scopes.
 
     A route authenticates the caller, validates the path, sends one request over NATS and returns
     the reply's bytes unchanged.
     """
-    router = APIRouter()
     callers = (OPEN_CALLER, *settings.identity_settings)
     # Separate limits: slow requests do not use up the limit of fast ones.
     quick, slow = (
@@ -163,7 +162,6 @@ def operation_routes(
             dependencies=guards,
             include_in_schema=False,
         )
-    return router
 
 
 def _route_sort_key(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:

@@ -22,9 +22,8 @@ class Health(BaseModel):
     nats_connected: bool = Field(description="Whether requests can reach the chain workers.")
 
 
-def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
-    """Return the health routes and the public list of identities."""
-    router = APIRouter(tags=["service"])
+def add_service_routes(router: APIRouter, settings: DeploymentSettings, nats: NatsPort) -> None:
+    """Add the health routes and the public list of identities."""
     identities = Identities(
         identities={name: of.netuid for name, of in settings.identity_settings.items()}
     )
@@ -44,6 +43,7 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
         "/health",
         health,
         operation_id="health",
+        tags=["service"],
         summary="Whether the process runs; 200 even without NATS, since a restart would not help",
         responses=problem_docs(),
     )
@@ -51,6 +51,7 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
         "/health/ready",
         ready,
         operation_id="health_ready",
+        tags=["service"],
         summary="Whether requests can be served",
         responses=problem_docs(ErrorCode.NATS_UNAVAILABLE),
     )
@@ -59,8 +60,8 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
             path,
             list_identities,
             operation_id="identities",
+            tags=["service"],
             summary=f"{IDENTITIES.summary}; asks for no token",
             responses=problem_docs(),
             include_in_schema=path != UNSTABLE_IDENTITIES_PATH,
         )
-    return router

@@ -60,15 +60,15 @@ LastEventId = Annotated[
 ]
 
 
-def stream_routes(
+def add_stream_routes(
+    router: APIRouter,
     authenticator: Authenticator,
     nats: NatsPort,
     limit: Admission,
     buffers: EventBuffers,
     counts: StreamCounts,
-) -> APIRouter:
-    """Return the routes of event streams, with their own concurrency limit."""
-    router = APIRouter(tags=["streams"])
+) -> None:
+    """Add the routes of event streams, with their own concurrency limit."""
 
     async def admit(request: Request) -> AsyncGenerator[None]:
         # FastAPI resumes here when the whole stream has been sent.
@@ -120,6 +120,7 @@ def stream_routes(
                 *_CODES, *codes, event_models={event: model}, has_missed_event=True
             ),
             dependencies=[*authenticator.open_access_dependencies, Depends(admit)],
+            tags=["streams"],
             summary=summary,
             description=_DESCRIPTION,
             operation_id=f"open_{event}_stream",
@@ -134,7 +135,6 @@ def stream_routes(
         "All neurons of a tracked subnet, at every block",
         ErrorCode.NOT_FOUND,
     )
-    return router
 
 
 def _require_connected(nats: NatsPort) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pylon.common.unreadable_records import UNREADABLE
 from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
@@ -30,6 +31,11 @@ pytest_plugins = [
     "tests.support.nats.plugin",
     "tests.support.product.plugin",
 ]
+
+
+# No result depends on the speed of the machine.
+settings.register_profile("pylon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pylon")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -107,6 +107,7 @@ def check(put: Put, stream: ScriptedJetStream) -> None:
     assert before[-1:] == ([put.revision] if put.revision else []), f"{put} overwrote another"
 
 
+@pytest.mark.integration  # hundreds of schedules
 async def test_every_put_reports_success_or_conflict_truthfully() -> None:
     met: Counter[Fault] = Counter()
     outcomes: Counter[bool] = Counter()
@@ -121,6 +122,7 @@ async def test_every_put_reports_success_or_conflict_truthfully() -> None:
     assert min(outcomes[True], outcomes[False]) > SCHEDULES
 
 
+@pytest.mark.integration  # the same
 async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> None:
     lane = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
     for number in range(SCHEDULES):
@@ -159,6 +161,7 @@ async def publish(stream: ScriptedJetStream) -> None:
                 break
 
 
+@pytest.mark.integration  # the same
 async def test_events_of_two_publishers_come_once_and_in_order() -> None:
     for number in range(SCHEDULES):
         stream = ScriptedJetStream(number, FAULTS)

@@ -52,13 +52,14 @@ def openapi_document() -> dict[str, Any]:
     return create_app(settings, _NoNats()).openapi()
 
 
-def _json(document: dict[str, Any]) -> str:
+def json_of(document: dict[str, Any]) -> str:
+    """Return a document as it is committed."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
-    "docs/openapi.json": lambda: _json(openapi_document()),
-    "docs/asyncapi.json": lambda: _json(asyncapi_document()),
+    "docs/openapi.json": lambda: json_of(openapi_document()),
+    "docs/asyncapi.json": lambda: json_of(asyncapi_document()),
     "docs/settings.md": settings_page,
     "pylon/common/known_variables.py": known_variables,
 }

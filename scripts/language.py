@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 ROOT: Final = Path(__file__).parents[1]
 TURNS: Final = ROOT / "tests" / "unit" / "repository" / "turns.toml"
@@ -94,9 +94,10 @@ class Turn:
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where the turn occurs in a text."""
+        if not (found := [match.span() for match in self.pattern.finditer(text)]):
+            return
         excused = [match.span() for other in self.unless for match in other.finditer(text)]
-        for match in self.pattern.finditer(text):
-            start, end = match.span()
+        for start, end in found:
             if not any(start < after and before < end for before, after in excused):
                 yield start, end
 
@@ -190,7 +191,13 @@ def _literals(tree: ast.Module) -> Iterator[tuple[ast.expr, str, bool]]:
         elif isinstance(node, ast.expr) and (text := _literal(node)) is not None:
             yield node, text, False
         else:
-            pending.extend(ast.iter_child_nodes(node))
+            # `ast.iter_child_nodes` takes twice as long.
+            for value in vars(node).values():
+                if isinstance(value, ast.AST):
+                    pending.append(value)
+                elif isinstance(value, list):
+                    children = cast("list[object]", value)
+                    pending.extend(child for child in children if isinstance(child, ast.AST))
 
 
 def _string_texts(path: Path, source: str) -> Iterator[Text]:

@@ -5,9 +5,12 @@ secrets.
 """
 
 import gc
+from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pylon.common.unreadable_records import UNREADABLE
 from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
@@ -30,6 +33,11 @@ pytest_plugins = [
 ]
 
 
+# No result depends on the speed of the machine.
+settings.register_profile("pylon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pylon")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # If tests run in several processes, the controller checks for all of them.
     if not hasattr(config, "workerinput"):
@@ -38,14 +46,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    levels = {*LEVELS.values(), _SYSTEM}
     for item in items:
-        if not any(item.get_closest_marker(level) for level in {*LEVELS.values(), _SYSTEM}):
+        if levels.isdisjoint(marker.name for marker in item.iter_markers()):
             item.add_marker(level_of(item.path))
     # Begun last, a slow file would keep one process busy while the others have nothing left.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
+@cache
 def level_of(path: Path) -> str:
     """Return the marker of the tests in a file that states none itself."""
     if not path.is_relative_to(TESTS):
@@ -53,10 +63,16 @@ def level_of(path: Path) -> str:
     return LEVELS.get(path.relative_to(TESTS).parts[0], _SYSTEM)
 
 
-def pytest_collection_finish() -> None:
-    # Modules and tests live as long as the process: no later collection needs to look at them.
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Modules and tests live as long as the process: no garbage collection needs to look at them.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

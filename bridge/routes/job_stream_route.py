@@ -92,8 +92,8 @@ def add_job_stream_route(
             ErrorCode.DEADLINE_EXCEEDED,
             event_models={JOB_EVENT: Job},
         ),
+        tags=["streams"],
         summary="One job of this identity, and each change of it",
         description=_DESCRIPTION,
         operation_id="identity_job_stream",
-        tags=["streams"],
     )

@@ -120,10 +120,10 @@ def add_stream_routes(
                 *_CODES, *codes, event_models={event: model}, has_missed_event=True
             ),
             dependencies=[*authenticator.open_access_dependencies, Depends(admit)],
+            tags=["streams"],
             summary=summary,
             description=_DESCRIPTION,
             operation_id=f"open_{event}_stream",
-            tags=["streams"],
         )
 
     add(BLOCK_STREAM_PATH, stream_blocks, BLOCK_EVENT, BlockInfo, "Every new block, as it comes")

@@ -5,12 +5,18 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import httpx
 
+from bridge.connection import NatsPort
 from bridge.main import create_app
+from bridge.routes import operation_routes
 from bridge.settings import BridgeSettings
+from pylon_client.contract.operations import OPERATIONS, Operation
+from pylon_client.contract.reads import LATEST_BLOCK, LATEST_NEURONS, NEURONS_AT
+from pylon_client.contract.writes import PUT_WEIGHTS
 from pylon_client.events.feed import FeedEvent
 from pylon_client.nats.nats_reply import Reply
 from tests.support.product.secret_texts import secret_of
@@ -30,6 +36,13 @@ ENVIRONMENT = {
     "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
 }
 """Two identities, and a token for open access."""
+FEW_OPERATIONS: Sequence[Operation[Any, Any]] = (
+    LATEST_BLOCK,
+    LATEST_NEURONS,
+    NEURONS_AT,
+    PUT_WEIGHTS,
+)
+"""Operations of the apps that are not shared: an app of all takes ten times as long to make."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,16 @@ class _Relay:
         return self.nats.subscribe(subject, callback)
 
 
+def bridge_app(
+    nats: NatsPort,
+    settings: BridgeSettings | None = None,
+    operations: Sequence[Operation[Any, Any]] = FEW_OPERATIONS,
+) -> "FastAPI":
+    """Return a new bridge app with some operations."""
+    with mock.patch.object(operation_routes, "OPERATIONS", operations):
+        return create_app(settings or BridgeSettings(), nats)
+
+
 class SharedBridge:
     """One app for many tests: making one takes longer than most tests do.
 
@@ -109,7 +132,8 @@ class SharedBridge:
     test apply.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Sequence[Operation[Any, Any]] = FEW_OPERATIONS) -> None:
+        self._operations = operations
         self._relay = _Relay()
         self._app: FastAPI | None = None
 
@@ -118,13 +142,13 @@ class SharedBridge:
     ) -> httpx.AsyncClient:
         """Return a client of the app, which sends its requests to `nats` from now on."""
         if self._app is None:
-            self._app = create_app(settings or BridgeSettings(), self._relay)
+            self._app = bridge_app(self._relay, settings, self._operations)
         self._relay.nats = nats
         transport = httpx.ASGITransport(self._app)
         return httpx.AsyncClient(transport=transport, base_url="http://bridge")
 
 
-_SHARED = SharedBridge()
+_SHARED = SharedBridge(OPERATIONS)
 
 
 def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
@@ -133,6 +157,6 @@ def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
 
 
 def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:
-    """Return a client of a new bridge app in this process."""
-    app = create_app(settings or BridgeSettings(), nats)
+    """Return a client of a new bridge app in this process, which has few operations."""
+    app = bridge_app(nats, settings)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge")

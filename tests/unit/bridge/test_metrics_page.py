@@ -1,6 +1,7 @@
 """The bridge's page of metrics with those of the worker on its machine."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from bridge.http_metrics import BridgeMetrics
 from bridge.metrics_page import MetricsPage, merge_pages
 from pylon.worker.metrics import WorkerMetrics
+from tests.support.product.eventually import eventually
 from tests.support.product.secret_texts import secret_of
 
 TOKEN = secret_of("metrics")
@@ -21,20 +23,23 @@ TOKEN = secret_of("metrics")
 @asynccontextmanager
 async def worker_at(socket: Path, respond: Callable[[bytes], bytes | None]) -> AsyncGenerator[None]:
     """Serve at a Unix socket what a function says; None leaves the caller without a response."""
-    hanging: set[asyncio.StreamWriter] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        response = respond(await reader.readuntil(b"\r\n\r\n"))
-        if response is None:
-            hanging.add(writer)
-            return
-        writer.write(response)
-        writer.close()
+        writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError):  # the caller did not wait
+            response = respond(await reader.readuntil(b"\r\n\r\n"))
+            if response is not None:
+                writer.write(response)
+                writer.close()
 
     async with await asyncio.start_unix_server(serve, str(socket)):
         yield
-        for writer in hanging:
+        # A caller that does not wait may be gone before it is served.
+        await eventually(lambda: writers)
+        for writer in writers:
             writer.close()
+            await writer.wait_closed()
 
 
 def page_of_a_worker(status: str = "200 OK", *, less: int = 0) -> bytes:

@@ -10,23 +10,15 @@ import httpx
 import pytest
 
 import bridge.request_body
-import bridge.routes.operation_routes
-from bridge.main import create_app
-from bridge.settings import BridgeSettings
 from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_client.contract.writes import WRITE_OPERATIONS
-from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, SharedBridge
+from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, SharedBridge, bridge_app
 
 SN1 = "/api/v1/identity/sn1/subnet/1"
 HOTKEY = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
-WRITES = SharedBridge()
+WRITES = SharedBridge(WRITE_OPERATIONS)
 """An app of the writing operations alone."""
-
-
-@pytest.fixture(autouse=True)
-def _writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.routes.operation_routes, "OPERATIONS", WRITE_OPERATIONS)
 
 
 @pytest.fixture
@@ -180,7 +172,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 
 
 def test_the_document_describes_the_body_without_path_parameters() -> None:
-    paths = create_app(BridgeSettings(), ScriptedNats()).openapi()["paths"]
+    paths = bridge_app(ScriptedNats(), operations=WRITE_OPERATIONS).openapi()["paths"]
     route = paths[
         "/api/v1/identity/{identity_name}/subnet/{netuid}/mechanism/{mechanism_id}/weights"
     ]

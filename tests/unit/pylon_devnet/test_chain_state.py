@@ -19,7 +19,7 @@ def _versions_in_excess(node: Controls) -> int:
 def test_memory_use_does_not_grow_with_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     # The chain's own 2400 would take thousands of blocks to be reached.
     monkeypatch.setattr("pylon_devnet.simulated_chain._BLOCK_HASH_COUNT", 50)
-    node = Controls(DevnetOptions(keep_blocks=40, tempo_blocks=TEMPO_BLOCKS))
+    node = Controls(DevnetOptions(keep_blocks=40, tempo_blocks=TEMPO_BLOCKS, neurons=16))
     excess: list[int] = []
     remembered: list[int] = []
     for _ in range(5):

@@ -162,7 +162,6 @@ class ChainMachine(RuleBasedStateMachine):
 ChainMachine.TestCase.settings = settings(
     max_examples=15,
     stateful_step_count=20,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},  # it traces every line, and a genesis has many
 )
 TestChain = ChainMachine.TestCase

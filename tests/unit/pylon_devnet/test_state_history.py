@@ -82,8 +82,8 @@ class HistoryMachine(RuleBasedStateMachine):
         assert len(old) == len(set(old))
 
 
-HistoryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-TestHistory = HistoryMachine.TestCase
+HistoryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+TestHistory = pytest.mark.fuzz(HistoryMachine.TestCase)
 
 
 def test_blocks_come_in_order() -> None:

@@ -37,6 +37,7 @@ def error_of(code: str) -> str:
     return ended.stderr.splitlines()[-1]
 
 
+@pytest.mark.integration  # builds of both distributions, in other processes
 @pytest.mark.parametrize(
     ("project", "packages"),
     [(CLIENT, {"pylon_client"}), (ROOT, {"pylon", "bridge", "pylon_devnet"})],
@@ -55,6 +56,7 @@ def test_a_wheel_holds_exactly_its_packages(
     }
 
 
+@pytest.mark.integration  # the same
 def test_the_source_distribution_of_the_client_builds_the_same_wheel(tmp_path: Path) -> None:
     wheel = build(CLIENT, tmp_path / "wheel", "wheel")
     source = build(CLIENT, tmp_path / "source", "sdist")
@@ -68,6 +70,7 @@ def test_the_source_distribution_of_the_client_builds_the_same_wheel(tmp_path: P
     assert again.read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.integration  # the same
 def test_the_source_distribution_of_the_service_holds_only_its_own(tmp_path: Path) -> None:
     with tarfile.open(build(ROOT, tmp_path, "sdist")) as archive:
         names = {member.name.split("/")[1] for member in archive}
@@ -85,12 +88,14 @@ def test_both_distributions_have_the_same_licence() -> None:
     assert (CLIENT / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
+@pytest.mark.integration  # another process
 def test_the_app_names_the_extra_that_installs_the_service() -> None:
     error = error_of("import sys; sys.modules['bridge'] = None; import pylon_client.service.main")
     assert error.startswith("ImportError: the REST service needs the module 'bridge")
     assert error.endswith("which is not installed: pip install 'pylon-client[service]'")
 
 
+@pytest.mark.integration  # the same
 def test_the_devnet_names_the_extra_that_installs_it() -> None:
     without = "import sys; sys.modules['bittensor_core'] = None; "
     for use in ("from pylon_devnet import Devnet", "import pylon_devnet; pylon_devnet.Devnet"):

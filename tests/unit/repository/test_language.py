@@ -30,7 +30,10 @@ def words_and_turns(path: Path, text: str) -> tuple[int, list[tuple[int, str]]]:
     return measured.words, [(place.line, place.turn) for place in measured.places]
 
 
-@pytest.mark.parametrize("area", [CODE, DOCS], ids=["code", "docs"])
+@pytest.mark.parametrize(
+    "area",
+    [pytest.param(CODE, id="code", marks=pytest.mark.integration), pytest.param(DOCS, id="docs")],
+)
 def test_turns_are_rare(area: tuple[str, ...]) -> None:
     packages = measure_packages(files_under(area))
     rate = total(packages.values()).rate

@@ -74,6 +74,7 @@ def python(*args: str) -> str:
     return done.stdout
 
 
+@pytest.mark.integration  # other processes
 def test_importing_the_client_does_not_import_the_service() -> None:
     script = """
 import sys, pylon_client.v1, pylon_client.testing
@@ -87,6 +88,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
     assert not set(of_the_service.split()) & set(at_most.split())
 
 
+@pytest.mark.integration  # the same
 def test_importing_the_client_loads_three_dependencies_and_few_modules() -> None:
     """The loaded modules decide how long an import takes; `python -m bench import` measures it."""
     script = """

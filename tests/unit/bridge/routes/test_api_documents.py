@@ -4,9 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.main import create_app
-from bridge.settings import BridgeSettings
-from tests.support.nats.scripted_nats import ScriptedNats
+from tests.support.nats.scripted_nats import ScriptedNats, bridge_app
 
 EXTERNAL = re.compile(r"""(?:https?:)?//[\w.-]+\.\w""")
 
@@ -127,5 +125,5 @@ async def test_the_document_describes_the_token_of_a_route(
     ]
     assert "security" not in operation_in(document, "identities")
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
-    free = create_app(BridgeSettings(), ScriptedNats()).openapi()
+    free = bridge_app(ScriptedNats()).openapi()
     assert "security" not in operation_in(free, "open_block_latest")

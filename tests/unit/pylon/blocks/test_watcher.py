@@ -70,7 +70,7 @@ async def watching(
     heads=st.lists(st.integers(0, MAX_BACKFILL_BLOCKS - 1), min_size=1, max_size=40),
     last=st.none() | st.integers(0, MAX_BACKFILL_BLOCKS - 1),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_jumps_repeats_and_reorgs_give_contiguous_numbers_once(
     heads: list[int], last: int | None
 ) -> None:

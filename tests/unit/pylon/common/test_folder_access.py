@@ -54,6 +54,7 @@ def test_accessible_paths_pass(tmp_path: Path) -> None:
     require_access([tmp_path / "folder", tmp_path / "not-there-yet"])
 
 
+@pytest.mark.integration  # another process
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 def test_a_home_of_another_user_is_refused_with_the_remedy(home: Path) -> None:
     chain = home / "devnet" / "chain" / "chain.sqlite3"

@@ -105,6 +105,7 @@ def check(put: Put, stream: ScriptedJetStream) -> None:
     assert before[-1:] == ([put.revision] if put.revision else []), f"{put} overwrote another"
 
 
+@pytest.mark.integration  # hundreds of schedules
 async def test_every_put_reports_success_or_conflict_truthfully() -> None:
     met: Counter[Fault] = Counter()
     outcomes: Counter[bool] = Counter()
@@ -133,6 +134,7 @@ async def publish(stream: ScriptedJetStream) -> None:
                 break
 
 
+@pytest.mark.integration  # the same
 async def test_events_of_two_publishers_come_once_and_in_order() -> None:
     for number in range(SCHEDULES):
         stream = ScriptedJetStream(number, FAULTS)

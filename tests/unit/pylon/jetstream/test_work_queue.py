@@ -78,6 +78,7 @@ async def test_a_refused_job_is_unavailable() -> None:
     assert error.failure.detail == "The job queue refused: error 10054."
 
 
+@pytest.mark.integration  # hundreds of runs
 async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> None:
     for number in range(SCHEDULES):
         stream = ScriptedJetStream(number, FAULTS)

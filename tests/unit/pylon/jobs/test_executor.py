@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pylon.jetstream.consumer import Ack, Nak
@@ -255,9 +255,8 @@ asks = st.lists(
 strikes = st.dictionaries(st.integers(0, 220), st.sampled_from(Fault), max_size=8)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
+@pytest.mark.integration  # 150 worlds, each with many jobs
+@settings(max_examples=150, print_blob=True)
 @given(
     wanted=asks,
     faults=strikes,
@@ -311,9 +310,8 @@ def test_no_job_is_lost_and_none_is_applied_twice(
     run_stepped(story())
 
 
-@pytest.mark.parametrize(
-    "includes_after_blocks", [0, pytest.param(4, marks=pytest.mark.integration)]
-)
+@pytest.mark.integration  # a world for each of about a hundred steps
+@pytest.mark.parametrize("includes_after_blocks", [0, 4])
 @pytest.mark.parametrize("fault", Fault)
 def test_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
     fault: Fault, includes_after_blocks: int

@@ -124,7 +124,7 @@ async def test_an_unreadable_entry_hides_no_other_job() -> None:
     assert [job for page in found for job in ids(page)] == ids(jobs[:2] + jobs[3:])[::-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     limit=st.integers(1, 5),
     steps=st.lists(st.sampled_from(["create", "end", "page"]), min_size=5, max_size=40),

@@ -107,6 +107,7 @@ def run_to_its_end(script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.integration  # another process
 def test_an_open_sync_client_does_not_prevent_the_interpreters_exit() -> None:
     script = """
 from pylon_client.testing import FakePylon, operations, sample_neurons
@@ -121,6 +122,7 @@ print(len(client.identity.get_latest_neurons().neurons), flush=True)
     assert run_to_its_end(script).split() == ["3", "closed"]
 
 
+@pytest.mark.integration  # another process
 @pytest.mark.parametrize(
     "use",
     [

@@ -57,17 +57,17 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pr
         yield product
 
 
-async def printed_by(version: str, script: str, asked: Mapping[str, Any]) -> Any:
+async def printed_by(version: str, script: str, request: Mapping[str, Any]) -> Any:
     """Run a script in the environment of a published client; return the JSON that it printed."""
     python = await asyncio.to_thread(python_with, f"published-{version}")
     process = await asyncio.create_subprocess_exec(
-        *(str(python), "-I", str(SCRIPTS / script), json.dumps(asked)),
+        *(str(python), "-I", str(SCRIPTS / script), json.dumps(request)),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(HANGS_AFTER_S):
-        printed, _ = await process.communicate()
+        output, _ = await process.communicate()
     assert process.returncode == 0
-    return json.loads(printed)
+    return json.loads(output)
 
 
 def config_of(product: Product, identity: str) -> dict[str, str]:
@@ -79,11 +79,13 @@ def config_of(product: Product, identity: str) -> dict[str, str]:
     }
 
 
-async def seen_by(product: Product, version: str, module: str, api: str) -> Mapping[str, Any]:
+async def method_outcomes(
+    product: Product, version: str, module: str, api: str
+) -> Mapping[str, Any]:
     """Return the result or the exception of each method of a published client."""
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
-    asked = {
+    request = {
         "module": module,
         "api": api,
         "devnet_status": f"{product.devnet.control_url}/status",
@@ -102,7 +104,7 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
             "abi": [],
         },
     }
-    return await printed_by(version, "published_client.py", asked)
+    return await printed_by(version, "published_client.py", request)
 
 
 def expected_failure(method: str, not_served: set[str]) -> str | None:
@@ -112,15 +114,15 @@ def expected_failure(method: str, not_served: set[str]) -> str | None:
     return "PylonNotFound" if method in NOTHING_THERE else None
 
 
-def check(seen: Mapping[str, Any], not_served: set[str], methods: int) -> None:
+def check(outcomes_by_key: Mapping[str, Any], not_served: set[str], methods: int) -> None:
     wrong = {
         key: outcome
-        for key, outcome in seen.items()
+        for key, outcome in outcomes_by_key.items()
         if outcome.get("raised") != expected_failure(key.rpartition(".")[2], not_served)
     }
     assert wrong == {}
-    assert len(seen) == 2 * methods
-    for key, outcome in seen.items():
+    assert len(outcomes_by_key) == 2 * methods
+    for key, outcome in outcomes_by_key.items():
         if key.endswith("neurons"):
             assert len(outcome["returned"]["neurons"]) == NEURONS
         if key.endswith(".get_commitment"):
@@ -129,25 +131,33 @@ def check(seen: Mapping[str, Any], not_served: set[str], methods: int) -> None:
             assert WRITTEN in json.dumps(outcome["returned"])
         # Both flavours saw the same, apart from newer blocks.
         other = key.replace("async.", "sync.")
-        assert outcome.keys() == seen[other].keys()
+        assert outcome.keys() == outcomes_by_key[other].keys()
 
 
 async def test_the_oldest_client_logs_in_and_keeps_its_cookie(product: Product) -> None:
-    check(await seen_by(product, "1.0.0", "pylon_client.v1", ""), NOT_IN_V1["1.0.0"], 10)
+    check(await method_outcomes(product, "1.0.0", "pylon_client.v1", ""), NOT_IN_V1["1.0.0"], 10)
 
 
 async def test_the_client_before_the_last_logs_in_too(product: Product) -> None:
-    check(await seen_by(product, "1.9.0", "pylon_client.artanis", "v1"), NOT_IN_V1["1.9.0"], 29)
+    check(
+        await method_outcomes(product, "1.9.0", "pylon_client.artanis", "v1"),
+        NOT_IN_V1["1.9.0"],
+        29,
+    )
 
 
 async def test_the_newest_client_sends_its_token(product: Product) -> None:
-    check(await seen_by(product, "2.3.1", "pylon_client.artanis", "v1"), NOT_IN_V1["2.3.1"], 43)
+    check(
+        await method_outcomes(product, "2.3.1", "pylon_client.artanis", "v1"),
+        NOT_IN_V1["2.3.1"],
+        43,
+    )
 
 
 async def test_the_unstable_api_of_the_newest_client_works_for_existing_operations(
     product: Product,
 ) -> None:
-    seen = dict(await seen_by(product, "2.3.1", "pylon_client.artanis", "unstable"))
+    seen = dict(await method_outcomes(product, "2.3.1", "pylon_client.artanis", "unstable"))
     for flavour in ("async", "sync"):
         logs = seen.pop(f"{flavour}.open_access.get_evm_logs")
         assert logs["raised"] == "PylonNotFound"
@@ -169,14 +179,14 @@ async def outcomes(product: Product, version: str, *calls: Call) -> list[Mapping
         calls: the accessor, the method and the arguments of each.
     """
     oldest = version == "1.0.0"
-    asked = {
+    request = {
         "module": "pylon_client.v1" if oldest else "pylon_client.artanis",
         "models": "pylon_client.v1" if oldest else "pylon_client.artanis.v1",
         "api": "" if oldest else "unstable",
         "config": config_of(product, "sn2"),
         "calls": calls,
     }
-    return await printed_by(version, "published_calls.py", asked)
+    return await printed_by(version, "published_calls.py", request)
 
 
 def put_weights(uid: int) -> Call:

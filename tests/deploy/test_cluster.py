@@ -120,24 +120,26 @@ async def test_every_container_runs_as_its_manifest_says(tmp_path: Path) -> None
 
 
 async def _answers(client: httpx.AsyncClient) -> None:
-    opened = {"Authorization": "Bearer local-open-access-token"}
-    response = await client.get("/api/v1/subnet/1/block/latest/neurons", headers=opened)
+    open_headers = {"Authorization": "Bearer local-open-access-token"}
+    response = await client.get("/api/v1/subnet/1/block/latest/neurons", headers=open_headers)
     assert response.status_code == 200
     assert len(response.json()["neurons"]) == 256
 
-    own = {"Authorization": "Bearer devnet-sn1-token"}
+    identity_headers = {"Authorization": "Bearer devnet-sn1-token"}
     path = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
-    assert (await client.get(path, headers=own)).status_code == 200
-    assert (await client.get(path, headers=opened)).status_code == 403
+    assert (await client.get(path, headers=identity_headers)).status_code == 200
+    assert (await client.get(path, headers=open_headers)).status_code == 403
     # Any worker, a reader included, knows the hotkey of the request and that it has no commitment.
-    asked = [
-        await client.get("/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=own)
+    responses = [
+        await client.get(
+            "/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=identity_headers
+        )
         for _ in range(16)
     ]
-    assert {response.status_code for response in asked} == {404}
+    assert {response.status_code for response in responses} == {404}
     assert (await client.get("/metrics")).status_code == 403
-    told = {"Authorization": "Bearer local-metrics-token"}
-    assert "pylon_requests_total" in (await client.get("/metrics", headers=told)).text
+    metrics_headers = {"Authorization": "Bearer local-metrics-token"}
+    assert "pylon_requests_total" in (await client.get("/metrics", headers=metrics_headers)).text
 
 
 READERS = 50
@@ -245,7 +247,7 @@ async def test_every_workload_is_rolled_under_load_without_a_failed_request(
         sys.stdout.write(f"reads {dict(load.reads)}, writes {dict(load.writes)}\n")
         assert set(load.reads) == {"answered"}
         assert set(load.writes) == {"accepted"}
-        await _each_write_is_there_once(load, devnet)
+        await _assert_each_write_applied_once(load, devnet)
 
 
 async def _seen(load: Load, reads: int) -> bool:
@@ -279,25 +281,25 @@ async def _leave(running: Running, balancer: Balancer, name: str) -> None:
         await pod.kill()
 
 
-async def _each_write_is_there_once(load: Load, devnet: Devnet) -> None:
+async def _assert_each_write_applied_once(load: Load, devnet: Devnet) -> None:
     async with load.client() as client:
         listed = (await client.identity.get_jobs()).jobs
         assert sorted(job.job_id for job in listed) == sorted(load.accepted)
 
         jobs: list[Job] = []
 
-        async def all_rest() -> bool:
+        async def all_settled() -> bool:
             nonlocal jobs
             included = len(devnet.applied_extrinsics())
             jobs = (await client.identity.get_jobs()).jobs
             newest, *older = jobs
             assert newest.job_id == load.accepted[-1]
-            rests = newest.has_ended or newest.state is JobState.WAITING
+            is_settled = newest.has_ended or newest.state is JobState.WAITING
             # The counts below must be taken at one moment.
             is_one_moment = included == len(devnet.applied_extrinsics())
-            return rests and is_one_moment and all(job.has_ended for job in older)
+            return is_settled and is_one_moment and all(job.has_ended for job in older)
 
-        await comes_true(all_rest)
+        await comes_true(all_settled)
         applied = [one for one in devnet.applied_extrinsics() if "weights" in one.call]
     states = Counter(job.state for job in jobs)
     sys.stdout.write(f"jobs {dict(states)}\n")

@@ -94,13 +94,13 @@ def test_copied_files_exist_and_reach_the_build() -> None:
         for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
         for source in line.split()[:-1]
     ]
-    kept = {
+    included_files = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
     assert copied
     for source in copied:
         assert (ROOT / source).exists()
-    assert set(copied) == kept
+    assert set(copied) == included_files
 
 
 async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings(
@@ -199,19 +199,19 @@ def settings_of_the_page() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
-    given, _ = settings_of_the_page()
-    names: list[str] = json.loads(given["PYLON_IDENTITIES"])
+    settings, _ = settings_of_the_page()
+    names: list[str] = json.loads(settings["PYLON_IDENTITIES"])
     assert names
     for name in names:
-        assert given[f"PYLON_ID_{name.upper()}_NETUID"]
-        assert is_address(given[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
+        assert settings[f"PYLON_ID_{name.upper()}_NETUID"]
+        assert is_address(settings[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
     assert SERVICES["reader"]["environment"]["PYLON_BITTENSOR_WALLET_PATH"] == ""
 
 
 def test_only_the_processes_that_check_tokens_have_them() -> None:
-    given, tokens = settings_of_the_page()
+    settings, tokens = settings_of_the_page()
     assert set(tokens) == {"PYLON_OPEN_ACCESS_TOKEN", "PYLON_ID_SN1_TOKEN"}
-    assert {name for name in given if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
+    assert {name for name in settings if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
     for name in ("nats-conf", "bridge"):
         assert SERVICES[name]["env_file"] == [".env", "tokens.env"]
     for name in ("reader", "signer"):
@@ -221,9 +221,9 @@ def test_only_the_processes_that_check_tokens_have_them() -> None:
 
 def test_nats_accepts_new_users_without_a_restart() -> None:
     (section,) = re.findall(r"## Identities and tokens\n(.*?)\n## ", COMPOSE_PAGE, re.DOTALL)
-    (told,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
-    assert f"#\n{indent(told, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
-    rewrite, reload, restart = told.splitlines()
+    (commands,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert f"#\n{indent(commands, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
+    rewrite, reload, restart = commands.splitlines()
 
     writer = rewrite.removeprefix("docker compose run --rm ")
     # A signal by the engine itself would switch off the restart policy; by the server it does not.

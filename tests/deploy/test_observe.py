@@ -40,8 +40,8 @@ _FOREIGN = {
 
 def expressions() -> list[str]:
     panels: list[dict[str, Any]] = [*DASHBOARD["panels"]]
-    asked = [target["expr"] for panel in panels for target in panel.get("targets", [])]
-    return asked + [rule["expr"] for rule in ALL_RULES]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    return queries + [rule["expr"] for rule in ALL_RULES]
 
 
 def parsed(expression: str) -> Any:
@@ -71,7 +71,7 @@ def selectors(node: Any) -> Iterator[Any]:
 
 def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
     """Return the names of the exposed metrics, and the labels of each."""
-    told: dict[str, set[str]] = {}
+    labels_by_name: dict[str, set[str]] = {}
     for family in metrics:
         suffixes = {
             "counter": ["_total"],
@@ -79,10 +79,10 @@ def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
             "info": ["_info"],
         }.get(family.type, [""])
         for suffix in suffixes:
-            told[family.name + suffix] = {
+            labels_by_name[family.name + suffix] = {
                 label for sample in family.samples for label in sample.labels
             }
-    return told
+    return labels_by_name
 
 
 def in_code() -> dict[str, set[str]]:
@@ -99,9 +99,9 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("expression", expressions())
 def test_every_queried_metric_exists(expression: str) -> None:
-    asked = {selector.name for selector in selectors(parsed(expression))}
-    assert asked
-    assert asked <= set(in_code())
+    metrics = {selector.name for selector in selectors(parsed(expression))}
+    assert metrics
+    assert metrics <= set(in_code())
 
 
 def test_renamed_metrics_keep_their_old_names_as_recording_rules() -> None:

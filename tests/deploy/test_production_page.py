@@ -68,8 +68,8 @@ def commands() -> list[str]:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     folder = tmp_path_factory.mktemp("production")
     programs, cluster, project = (folder / name for name in ("bin", "cluster", "project"))
-    for made in (programs, cluster, project):
-        made.mkdir()
+    for new_folder in (programs, cluster, project):
+        new_folder.mkdir()
     shutil.copytree(ROOT / "deploy", project / "deploy")
     shutil.copy(ROOT / "Dockerfile", project)
     write_wallet(folder / ".bittensor" / "wallets", "sn1", "default")
@@ -100,7 +100,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
     pushed = {name.replace("_", "/") for name in deployed.all("image")}
-    wanted = {
+    used = {
         container["image"]
         for workload in [
             *deployed.all("deployment").values(),
@@ -108,7 +108,7 @@ def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
         ]
         for container in workload["spec"]["template"]["spec"]["containers"]
     }
-    assert wanted == pushed
+    assert used == pushed
 
 
 def mounted_secrets(pod: dict[str, Any]) -> list[dict[str, Any]]:
@@ -155,16 +155,16 @@ def test_the_hotkey_of_each_identity_is_where_its_settings_say(deployed: Deploye
     paths = {item["path"]: content[item["key"]] for item in wallets["secret"]["items"]}
     identities: list[str] = json.loads(deployed.settings["PYLON_IDENTITIES"])
     prefixes = [f"PYLON_ID_{name.upper().replace('-', '_')}_" for name in identities]
-    wanted = {
+    expected = {
         f"{deployed.settings[prefix + 'WALLET_NAME']}/hotkeys/"
         f"{deployed.settings[prefix + 'HOTKEY_NAME']}"
         for prefix in prefixes
     }
-    assert paths.keys() == wanted
+    assert paths.keys() == expected
     assert all("secretPhrase" in hotkey or "privateKey" in hotkey for hotkey in paths.values())
 
 
-def here(text: str, folder: Path, number: int, ports: list[int]) -> str:
+def on_this_machine(text: str, folder: Path, number: int, ports: list[int]) -> str:
     """A configuration of the cluster's, in the words of this machine."""
     own, monitor = ports[2 * number : 2 * number + 2]
     text = re.sub(
@@ -184,8 +184,8 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
 ) -> None:
     ports = free_ports(8)
     access = deployed.secrets["nats-access"]["access.conf"]
-    made = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-nats"]
-    tokens = {name: text.strip() for name, text in made.items()}
+    secrets = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-nats"]
+    tokens = {name: text.strip() for name, text in secrets.items()}
     async with AsyncExitStack() as stack:
 
         async def started(number: int, conf: str) -> NatsProcess:
@@ -196,7 +196,7 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
             ):
                 path = folder / name
                 path.parent.mkdir(parents=True)
-                path.write_text(here(text, folder, number, ports))
+                path.write_text(on_this_machine(text, folder, number, ports))
             process = NatsProcess(folder / "run", folder / "nats-config" / "nats.conf")
             return await stack.enter_async_context(process)
 

@@ -22,7 +22,7 @@ from tests.support.product.worker_process import WorkerProcess, worker_process
 TOKEN = "my_metrics_token"
 OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
 # Series that appear some time after the start: a deployment that starts must not fire any alert.
-KNOWN = (
+EXPECTED_SERIES = (
     'pylon_build_info{component="worker"}',
     'pylon_nats_connected{component="bridge"} == 1',
     'pylon_nats_connected{component="worker"} == 1',
@@ -103,7 +103,7 @@ async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
     watched: Watched,
 ) -> None:
     prometheus = watched.prometheus
-    for expression in KNOWN:
+    for expression in EXPECTED_SERIES:
         await prometheus.has(expression)
     await watched.evaluated()
 
@@ -119,10 +119,10 @@ async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
 
     await watched.worker.kill()
 
-    async def is_said() -> bool:
+    async def alerts_fire() -> bool:
         return set(await prometheus.alerts()) >= _ENDED
 
-    await comes_true(is_said)
+    await comes_true(alerts_fire)
     assert set((await prometheus.alerts()).values()) <= {"firing", "pending"}
     assert "PylonBridgeDown" not in await prometheus.alerts()
     assert {rule["alert"] for rule in RULES} >= set(await prometheus.alerts())

@@ -15,7 +15,7 @@ from typing import Any
 warnings.simplefilter("ignore")
 
 
-def called(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def result_of(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"returned": json.loads(use(**arguments).model_dump_json())}
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
@@ -23,18 +23,18 @@ def called(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
-    module = importlib.import_module(asked["module"])
-    with module.PylonClient(module.Config(**asked["config"])) as client:
-        root = getattr(client, asked["api"]) if asked["api"] else client
+    request = json.loads(sys.argv[1])
+    module = importlib.import_module(request["module"])
+    with module.PylonClient(module.Config(**request["config"])) as client:
+        root = getattr(client, request["api"]) if request["api"] else client
         places = {
             "open_access": root.open_access,
             "identity": root.identity,
-            "models": importlib.import_module(asked["models"]),
+            "models": importlib.import_module(request["models"]),
         }
         seen = [
-            called(getattr(places[accessor], name), arguments)
-            for accessor, name, arguments in asked["calls"]
+            result_of(getattr(places[accessor], name), arguments)
+            for accessor, name, arguments in request["calls"]
         ]
     json.dump(seen, sys.stdout)
 

@@ -234,8 +234,8 @@ async def test_a_check_finds_a_mistyped_setting(deployment: Deployment) -> None:
 
 
 async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
-    asked = {"_PYLON_COMPLETE": "complete_bash", "COMP_WORDS": "pylon jobs ", "COMP_CWORD": "2"}
-    ended = await pylon_command(tmp_path, asked)
+    variables = {"_PYLON_COMPLETE": "complete_bash", "COMP_WORDS": "pylon jobs ", "COMP_CWORD": "2"}
+    ended = await pylon_command(tmp_path, variables)
     assert ended.out.split() == ["ls", "show", "cancel"]
     assert ended.err == ""
 

@@ -39,8 +39,8 @@ async def raw(devnet: Devnet, *requests: Any) -> list[Any]:
 async def test_pruned_state_is_a_typed_error(devnet: Devnet, client: bittensor.Client) -> None:
     await devnet.advance(10)
     devnet.prune(keep_blocks=5)
-    kept = await client.at(16)
-    assert await kept.query(st.System.Number) == 16
+    stored = await client.at(16)
+    assert await stored.query(st.System.Number) == 16
     gone = await client.at(15)
     for reading in (gone.query(st.System.Number), gone.runtime(_NEURONS, [1])):
         with pytest.raises(bittensor.ChainError, match="discarded"):
@@ -58,8 +58,8 @@ async def test_old_state_is_pruned_by_itself_and_stays_so(tmp_path: Any) -> None
             await devnet.advance(20)
             assert devnet.best_number == best
             assert devnet.chain.history.oldest == best - 4
-            held = len(list(devnet.chain.history.versions()))
-            assert held < len(devnet.chain.history) + 5 * 200
+            versions = len(list(devnet.chain.history.versions()))
+            assert versions < len(devnet.chain.history) + 5 * 200
 
 
 async def test_a_dropped_connection_heals(devnet: Devnet, client: bittensor.Client) -> None:
@@ -135,10 +135,10 @@ async def test_a_slow_method_does_not_hold_up_others(
 async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
     async with Devnet(DevnetOptions(port=0)) as devnet:
         devnet.delay_method("system_chain", 3600)
-        asking = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
+        reading = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
         await eventually(lambda: devnet._server._clients)
     with pytest.raises(WebSocketException):
-        await asking
+        await reading
 
 
 async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Client) -> None:
@@ -168,17 +168,17 @@ async def test_a_false_number_is_announced_and_answered(
 ) -> None:
     async with connect(devnet.url) as connection:
         await connection.send('{"id": 1, "method": "chain_subscribeNewHeads"}')
-        truth = [json.loads(await connection.recv()) for _ in range(2)][-1]
+        real = [json.loads(await connection.recv()) for _ in range(2)][-1]
         devnet.announce_head(number, times=2)
         for _ in range(2):
             announced = json.loads(await connection.recv())["params"]["result"]
-            assert announced == truth["params"]["result"] | {"number": shown}
+            assert announced == real["params"]["result"] | {"number": shown}
         devnet.falsify_headers(number, times=1)
-        answered: list[Any] = []
+        numbers: list[Any] = []
         for _ in range(2):
             await connection.send('{"id": 2, "method": "chain_getHeader"}')
-            answered.append(json.loads(await connection.recv())["result"]["number"])
-        assert answered == [shown, hex(devnet.best_number)]
+            numbers.append(json.loads(await connection.recv())["result"]["number"])
+        assert numbers == [shown, hex(devnet.best_number)]
 
 
 async def test_finality_stalls_and_resumes(devnet: Devnet, client: bittensor.Client) -> None:
@@ -334,9 +334,9 @@ async def test_every_control_over_http() -> None:
     async with Devnet(options) as devnet, httpx.AsyncClient() as http:
         assert devnet.control_url is not None
 
-        async def control(what: str, **given: Any) -> Any:
-            method, path = what.split()
-            response = await http.request(method, f"{devnet.control_url}{path}", json=given)
+        async def control(route: str, **parameters: Any) -> Any:
+            method, path = route.split()
+            response = await http.request(method, f"{devnet.control_url}{path}", json=parameters)
             assert response.status_code == 200, response.text
             return response.json()
 
@@ -370,7 +370,7 @@ async def test_every_control_over_http() -> None:
             assert await control("GET /pool/most-in-flight") == 1
         store_sealed(devnet, 2, hotkey(2, 3), "a text")
         await devnet.advance()
-        for what, given in (
+        for route, parameters in (
             (
                 "POST /reveal-commitment",
                 {"netuid": 2, "hotkey": hotkey(2, 3), "text": "a text"},
@@ -406,8 +406,8 @@ async def test_every_control_over_http() -> None:
             ("POST /go-silent", {}),
             ("POST /speak", {}),
         ):
-            await control(what, **given)
-            listed.remove(what)
+            await control(route, **parameters)
+            listed.remove(route)
         assert len(listed) == 14, "a control has no test"
         for method, path, body, status in (
             ("POST", "/nothing", b"", 404),

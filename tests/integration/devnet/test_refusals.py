@@ -66,15 +66,15 @@ async def test_preflight_refuses_before_anything_is_signed(
 ) -> None:
     live.pause()
     intent = bittensor.SetWeights(netuid=1, weights={70: 1.0})
-    with pytest.raises(bittensor.ChainError) as stranger:
+    with pytest.raises(bittensor.ChainError) as unregistered:
         await writer.execute(intent, STRANGER)
-    assert stranger.value.code == ErrorCode.NOT_REGISTERED
+    assert unregistered.value.code == ErrorCode.NOT_REGISTERED
     await live.advance(5)
     live.set_storage("SubtensorModule", "LastUpdate", [1], [live.best_number] * 256)
     await live.advance(2)
-    with pytest.raises(bittensor.ChainError) as hurried:
+    with pytest.raises(bittensor.ChainError) as too_soon:
         await writer.execute(intent, dev_wallet("sn1"))
-    assert hurried.value.code == ErrorCode.RATE_LIMITED
+    assert too_soon.value.code == ErrorCode.RATE_LIMITED
     assert live.applied_extrinsics() == []
 
 
@@ -146,14 +146,14 @@ async def test_pool_refuses_bad_signatures_nonces_and_doubles(
     live.pause()
     now = {"wait_for_inclusion": False, "wait_for_finalization": False}
 
-    async def sent(nonce: int, *, spoil: bool = False, **how: Any) -> Any:
+    async def sent(nonce: int, *, break_signature: bool = False, **how: Any) -> Any:
         unsigned, signature = await _signed(writer, nonce, **how)
-        if spoil:
+        if break_signature:
             signature = bytes([signature[0] ^ 1]) + signature[1:]
         result = await writer.submit_signature(unsigned, signature, **now)
         return result.success or (result.error.name, result.error.code)
 
-    assert await sent(0, spoil=True) == ("BadProof", ErrorCode.INVALID_ARGUMENT)
+    assert await sent(0, break_signature=True) == ("BadProof", ErrorCode.INVALID_ARGUMENT)
     assert await sent(0) is True
     assert await sent(0, remark=b"another") == ("PriorityTooLow", ErrorCode.RATE_LIMITED)
     unsigned, signature = await _signed(writer, 1)
@@ -194,13 +194,13 @@ async def test_a_gap_of_nonces_heals(live: Devnet, writer: bittensor.Client) -> 
 
 async def test_a_higher_tip_replaces_an_extrinsic(live: Devnet, writer: bittensor.Client) -> None:
     live.pause()
-    poor = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0)))
+    without_tip = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0)))
     await eventually(lambda: len(live.pool) == 1)
-    rich = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0, tip=5)))
-    usurped = await poor
-    assert (usurped.error.name, usurped.error.code) == ("Usurped", ErrorCode.ALREADY_EXISTS)
+    with_tip = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0, tip=5)))
+    replaced = await without_tip
+    assert (replaced.error.name, replaced.error.code) == ("Usurped", ErrorCode.ALREADY_EXISTS)
     live.resume()
-    assert (await rich).success
+    assert (await with_tip).success
 
 
 async def test_bytes_that_are_no_extrinsic(devnet: Devnet, client: bittensor.Client) -> None:

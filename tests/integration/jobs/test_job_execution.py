@@ -38,8 +38,8 @@ async def test_weights_and_commitments_are_set(
         assert (answer.detail, answer.count) == ("weights update scheduled", 2)
         sn12 = await identity("sn12")
         sealed = await sn12.put_weights(weights_of(deployment.devnet, 12, 3))
-        said = await sn2.set_commitment("0xff00")
-        assert said.detail == "Commitment set successfully."
+        commitment = await sn2.set_commitment("0xff00")
+        assert commitment.detail == "Commitment set successfully."
         later = await sn12.set_revealed_commitment("later", blocks_until_reveal=50)
         assert later.reveal_round > 0
         job = await ended(sn2, answer.job_id)

@@ -157,14 +157,14 @@ async def test_a_key_pair_of_a_caller_that_left_is_not_published(
         sn2 = await identity("sn2")
         devnet.set_hyperparameter(2, "ServingRateLimit", 0)
         await devnet.advance(1)
-        kept = await sn2.generate_certificate()
-        assert kept.job_id is not None
-        assert (await until_ended(devnet, sn2, kept.job_id)).state is JobState.CONFIRMED
+        pair = await sn2.generate_certificate()
+        assert pair.job_id is not None
+        assert (await until_ended(devnet, sn2, pair.job_id)).state is JobState.CONFIRMED
         devnet.go_silent()
-        given_up = asyncio.create_task(sn2.generate_certificate())
+        abandoned = asyncio.create_task(sn2.generate_certificate())
         await asyncio.sleep(1.0)  # now it waits for the chain
-        given_up.cancel()
-        await asyncio.wait({given_up})
+        abandoned.cancel()
+        await asyncio.wait({abandoned})
         # A worker that continued would proceed without the chain by then, and store a job.
         await asyncio.sleep(2 * CHAIN_TIMEOUT_S + 1)
         devnet.speak()
@@ -172,5 +172,5 @@ async def test_a_key_pair_of_a_caller_that_left_is_not_published(
         assert (await until_ended(devnet, sn2, weights.job_id)).state is JobState.CONFIRMED
         jobs = (await sn2.get_jobs()).jobs
         entered = [job.job_id for job in jobs if job.kind is JobKind.CERTIFICATE]
-        assert entered == [kept.job_id]
-        assert (await sn2.get_own_certificate()).public_key == kept.public_key
+        assert entered == [pair.job_id]
+        assert (await sn2.get_own_certificate()).public_key == pair.public_key

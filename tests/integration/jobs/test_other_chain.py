@@ -138,23 +138,23 @@ async def test_a_worker_on_another_chain_refuses_to_start_until_a_reset(
     wrong = await command(deployment, new, "reset", "--network", "finney", "--yes")
     assert wrong.code == 1
     assert label in wrong.err
-    unasked = await command(deployment, new, "reset", "--network", label)
-    assert unasked.code == 1
-    assert "1 job that has not ended (sn2: 1)" in unasked.err
-    assert "add --yes" in unasked.err
+    unconfirmed = await command(deployment, new, "reset", "--network", label)
+    assert unconfirmed.code == 1
+    assert "1 job that has not ended (sn2: 1)" in unconfirmed.err
+    assert "add --yes" in unconfirmed.err
     done = await command(deployment, new, "reset", "--network", label, "--yes")
     assert done.code == 0, done.err
     (file,) = deployment.folder.glob("*.backup")
     assert file.stat().st_mode & 0o777 == 0o600
     assert f"pylon restore {file}" in done.out
-    kept = [entry.key for entry in BackupFile(file, str(file)).entries()]
-    assert any(key.endswith(parked) for key in kept)
+    backup_keys = [entry.key for entry in BackupFile(file, str(file)).entries()]
+    assert any(key.endswith(parked) for key in backup_keys)
     assert MARK not in done.out + done.err + check.out
 
-    begun_at = new.best_number
+    first_height = new.best_number
     async with moved.worker() as worker, moved.identity("sn2") as sn2:
         await worker.logs("Publishing from now on")
-        assert begun_at <= await latest_number(moved) < old.best_number
+        assert first_height <= await latest_number(moved) < old.best_number
         with pytest.raises(PylonNotFound):
             await sn2.get_job(parked)
         again = await sn2.put_weights(weights_of(new, 2, 3))

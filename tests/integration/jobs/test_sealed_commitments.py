@@ -128,9 +128,9 @@ async def test_a_newer_commitment_supersedes_it(
 class Stored:
     """Return the items of one hotkey, as the SDK decodes them."""
 
-    def __init__(self, kept: Any, revealed: list[int], last: int) -> None:
+    def __init__(self, current: Any, revealed: list[int], last: int) -> None:
         self._items = {
-            "CommitmentOf": kept,
+            "CommitmentOf": current,
             "RevealedCommitments": [("text", block) for block in revealed],
             "LastCommitment": last,
         }
@@ -139,22 +139,22 @@ class Stored:
         return self._items[item]
 
 
-def kept(block: int, field: str) -> dict[str, Any]:
+def commitment_record(block: int, field: str) -> dict[str, Any]:
     return {"block": block, "info": {"fields": [{field: {"reveal_round": 7}}]}}
 
 
 @pytest.mark.parametrize(
     ("stored", "seal"),
     [
-        (Stored(kept(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
-        (Stored(kept(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
+        (Stored(commitment_record(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
+        (Stored(commitment_record(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
         (Stored(None, [120], 100), RevealStatus.REVEALED),
-        (Stored(kept(100, "TimelockRevealFailed"), [], 100), RevealStatus.FAILED),
+        (Stored(commitment_record(100, "TimelockRevealFailed"), [], 100), RevealStatus.FAILED),
         (Stored(None, [90], 100), RevealStatus.FAILED),
-        (Stored(kept(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
-        (Stored(kept(110, "Raw2"), [], 110), RevealStatus.REPLACED),
+        (Stored(commitment_record(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
+        (Stored(commitment_record(110, "Raw2"), [], 110), RevealStatus.REPLACED),
         # The first was revealed before it was replaced, and the second later.
-        (Stored(kept(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
+        (Stored(commitment_record(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
         (Stored(None, [120], 110), RevealStatus.REPLACED),
     ],
 )

@@ -49,10 +49,10 @@ class Watched:
         }
 
     async def total(self, name: str, **labels: str) -> float:
-        wanted = set(labels.items())
+        expected = set(labels.items())
         return sum(
-            value for (of, given), value in (await self.samples()).items()
-            if of == name and wanted <= given
+            value for (of, sample_labels), value in (await self.samples()).items()
+            if of == name and expected <= sample_labels
         )  # fmt: skip
 
 

@@ -52,13 +52,13 @@ def docker(argv: list[str]) -> None:
         assert verb == "run"
         need("built image", options.image)
         here, there, _ = options.volume.split(":")
-        given: dict[str, str] = {}
+        settings: dict[str, str] = {}
         for file in options.env_file:
-            given |= variables(Path(file).read_text())
-        given = {name: value.replace(there, here) for name, value in given.items()}
+            settings |= variables(Path(file).read_text())
+        settings = {name: value.replace(there, here) for name, value in settings.items()}
         program, *arguments = options.command
         argv = [sys.executable, "-m", program, *arguments]
-        subprocess.run(argv, env={**os.environ, **given}, check=True)
+        subprocess.run(argv, env={**os.environ, **settings}, check=True)
 
 
 def kubectl(argv: list[str]) -> None:

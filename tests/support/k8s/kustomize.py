@@ -48,11 +48,11 @@ def without_hash(name: str) -> str:
     return base if len(end) == len(_digest(b"")) and set(end) <= set(_HASH_LETTERS) else name
 
 
-def _rendered(folder: Path, given: list[Manifest] | None = None) -> list[Manifest]:
+def _rendered(folder: Path, initial: list[Manifest] | None = None) -> list[Manifest]:
     """The same, without hashes; a component gets the manifests that it changes."""
     rules: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert set(rules) <= _KNOWN, set(rules) - _KNOWN
-    manifests = list(given or [])
+    manifests = list(initial or [])
     for name in rules.get("resources", []):
         path = (folder / name).resolve()
         manifests += _rendered(path) if path.is_dir() else load(path)

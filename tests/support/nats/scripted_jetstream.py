@@ -149,17 +149,17 @@ class ScriptedJetStream:
         self._missing_for = self._random.randint(1, 5)
         self._sequence += 1000  # sequences of a new stream continue those of the previous one
 
-    def _read(self, asked: dict[str, Any]) -> Any:
-        if "last_by_subj" in asked:
-            found = self.newest(asked["last_by_subj"])
+    def _read(self, query: dict[str, Any]) -> Any:
+        if "last_by_subj" in query:
+            found = self.newest(query["last_by_subj"])
         else:
             found = next(
                 (
                     one
                     for one in self.stored
                     if one.life == self.life
-                    and one.subject == asked["next_by_subj"]
-                    and one.sequence >= asked["seq"]
+                    and one.subject == query["next_by_subj"]
+                    and one.sequence >= query["seq"]
                 ),
                 None,
             )

@@ -139,14 +139,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--attack-s", type=float, default=10.0)
     parser.add_argument("--quiet-s", type=float, default=4.0)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(
             attack(
                 Path(folder),
-                seconds=asked.minutes * 60,
-                attack_s=asked.attack_s,
-                quiet_s=asked.quiet_s,
+                seconds=arguments.minutes * 60,
+                attack_s=arguments.attack_s,
+                quiet_s=arguments.quiet_s,
                 report=_print,
             )
         )

@@ -1,6 +1,6 @@
 """`pylon worker` that kills itself (SIGKILL) at one step of its work on jobs.
 
-    python -m tests.support.product.dying_worker "after Submission.submit"
+    python -m tests.support.product.dying_worker "after SubtensorWriter.submit"
 
 It is the product except for one wrapped method.
 """
@@ -18,18 +18,20 @@ from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import ENDED, JobState
 
-_METHODS: Final = {
-    "Ledger.create": (JobStore, "create"),
-    "Ledger.set_latest": (JobStore, "advance"),
-    "WorkQueue.publish": (WorkQueue, "publish"),
-    "Leases.hold": (Leases, "hold"),
-    "Submission.sign": (SubtensorWriter, "sign"),
-    "Ledger.mark_in_flight": (JobStore, "occupy"),
-    "Submission.submit": (SubtensorWriter, "submit"),
-    "Submission.find_extrinsic": (SubtensorWriter, "find"),
-    "Submission.is_on_chain": (SubtensorWriter, "stands"),
-    "Msg.ack": (Msg, "ack"),
-}
+_METHODS: Final = (
+    JobStore.create,
+    JobStore.set_latest,
+    WorkQueue.publish,
+    Leases.hold,
+    SubtensorWriter.sign,
+    JobStore.mark_in_flight,
+    SubtensorWriter.submit,
+    SubtensorWriter.find_extrinsic,
+    SubtensorWriter.is_on_chain,
+    Msg.ack,
+)
+"""Methods before and after which a worker can die, in the order of a job's processing."""
+_NAMES: Final = {method.__qualname__: method for method in _METHODS}
 _CHANGES: Final = {
     "change to SUBMITTING": frozenset({JobState.SUBMITTING}),
     "change to an end": ENDED,
@@ -38,38 +40,45 @@ _CHANGES: Final = {
 _A_HOTKEY: Final = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
 STEPS: Final = tuple(
-    f"{when} {what}"
-    for what in (*_METHODS, *_CHANGES)
+    f"{when} {action}"
+    for action in (*_NAMES, *_CHANGES)
     for when in ("before", "after")
-    if (when, what) != ("after", "Leases.hold")  # it is a context, held until the end of a job
+    if (when, action) != ("after", "Leases.hold")  # a context manager that lasts as long as the job
 )
-"""The steps at which such a worker can die, in the order of a job's processing."""
+"""The steps at which such a worker can die."""
 
 
 def die_at(step: str) -> None:
-    """Arm this process."""
-    when, _, what = step.partition(" ")
-    states = _CHANGES.get(what)
-    owner, name = (JobStore, "change") if states else _METHODS[what]
-    original = getattr(owner, name)
+    """Wrap the method of a step so that this process kills itself there.
 
-    def matters(arguments: tuple[Any, ...]) -> bool:
+    Args:
+        step: one of `STEPS`.
+    """
+    when, _, action = step.partition(" ")
+    states = _CHANGES.get(action)
+    method = JobStore.change if states else _NAMES[action]
+    owner = getattr(sys.modules[method.__module__], method.__qualname__.partition(".")[0])
+    original: Any = method
+
+    def is_step(arguments: tuple[Any, ...]) -> bool:
         return states is None or (len(arguments) > 2 and arguments[2] in states)
 
     def hold(leases: Leases, name: str) -> Any:
-        if len(name) == len(_A_HOTKEY):  # and not whose turn it is to publish
+        if len(name) == len(_A_HOTKEY):  # the lease of a hotkey, not that of the publisher
             _die()
         return original(leases, name)
 
-    async def run(*arguments: Any, **more: Any) -> Any:
-        if when == "before" and matters(arguments):
+    async def run(*arguments: Any, **options: Any) -> Any:
+        if when == "before" and is_step(arguments):
             _die()
-        result = await original(*arguments, **more)
-        if matters(arguments) and (what != "Submission.find_extrinsic" or result is not None):
+        result = await original(*arguments, **options)
+        # A search is repeated until it finds the extrinsic: die after that one.
+        is_unfinished_search = action == "SubtensorWriter.find_extrinsic" and result is None
+        if is_step(arguments) and not is_unfinished_search:
             _die()
         return result
 
-    setattr(owner, name, hold if what == "Leases.hold" else run)
+    setattr(owner, method.__name__, hold if action == "Leases.hold" else run)
 
 
 def _die() -> NoReturn:

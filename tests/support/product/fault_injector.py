@@ -117,16 +117,16 @@ class FaultInjector:
         if isinstance(self._nats, NatsServer):
             await self._nats.restart()
             return
-        struck = self._random.choice(self._nats.servers)
+        server = self._random.choice(self._nats.servers)
         with contextlib.suppress(Exception):  # it has no leader just now
-            struck = await self._nats.leader(
+            server = await self._nats.leader(
                 self._listener, self._random.choice((JOB_QUEUE, JOB_STORE)).name
             )
             self._figures.faults["of these, leaders"] += 1
-        await struck.kill()
+        await server.kill()
         # The other two go on; the time that they need to elect a leader is not bounded.
         await asyncio.sleep(self._random.uniform(1.0, 6.0))
-        await struck.start()
+        await server.start()
 
     async def _delete_stream(self) -> None:
         """Delete the queue or the events; not the job store, with which jobs would be lost."""

@@ -47,7 +47,7 @@ def signing_settings(
         subnets: the netuid of each identity.
         wallets: the name of each identity's wallet.
     """
-    wanted = {
+    settings = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         "PYLON_BITTENSOR_WALLET_PATH": str(folder),
         "PYLON_IDENTITIES": wire.encode(list(subnets)).decode(),
@@ -55,13 +55,13 @@ def signing_settings(
     }
     for name, netuid in subnets.items():
         prefix = f"PYLON_ID_{name.upper()}_"
-        wanted |= {
+        settings |= {
             f"{prefix}NETUID": str(netuid),
             f"{prefix}TOKEN": token_of(name),
             f"{prefix}WALLET_NAME": wallets[name],
             f"{prefix}HOTKEY_NAME": "default",
         }
-    return wanted
+    return settings
 
 
 class Servers(Protocol):
@@ -98,10 +98,10 @@ class Deployment:
     @asynccontextmanager
     async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
         wallets = {name: name for name in SUBNETS}
-        wanted = signing_settings(self.folder / "wallets", SUBNETS, wallets)
-        wanted["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
+        variables = signing_settings(self.folder / "wallets", SUBNETS, wallets)
+        variables["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
         async with worker_process(
-            self.folder, self.nats.url, self.devnet.url, **(wanted | settings)
+            self.folder, self.nats.url, self.devnet.url, **(variables | settings)
         ) as worker:
             await worker.logs("The worker is ready")
             yield worker

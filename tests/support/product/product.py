@@ -26,9 +26,9 @@ def free_ports(count: int) -> list[int]:
     """Return distinct free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind(("127.0.0.1", 0))
-        return [held.getsockname()[1] for held in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def processes_under(pid: int) -> dict[int, str]:
@@ -41,10 +41,10 @@ def processes_under(pid: int) -> dict[int, str]:
                 if stat[0] != "Z":
                     parents[int(entry.name)] = int(stat[1])
     found: dict[int, str] = {}
-    wanted = {pid}
-    while wanted:
-        wanted = {child for child, parent in parents.items() if parent in wanted} - found.keys()
-        for child in wanted:
+    pids = {pid}
+    while pids:
+        pids = {child for child, parent in parents.items() if parent in pids} - found.keys()
+        for child in pids:
             with contextlib.suppress(OSError):
                 command = (Path("/proc") / str(child) / "cmdline").read_bytes()
                 found[child] = command.replace(b"\0", b" ").decode()

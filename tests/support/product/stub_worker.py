@@ -25,10 +25,10 @@ class StubWorker:
     """
 
     def __init__(self) -> None:
-        self.answer: bytes | FailureError = b"{}"
+        self.reply: bytes | FailureError = b"{}"
         self.gate = asyncio.Event()
         self.gate.set()
-        self.asked: list[Msg] = []
+        self.requests: list[Msg] = []
 
     @asynccontextmanager
     async def at(self, url: str) -> AsyncGenerator[None]:
@@ -37,7 +37,7 @@ class StubWorker:
         working: set[asyncio.Task[None]] = set()
 
         async def on_request(message: Msg) -> None:
-            self.asked.append(message)
+            self.requests.append(message)
             task = asyncio.create_task(self._serve(connection, message))
             working.add(task)
             task.add_done_callback(working.discard)
@@ -53,18 +53,18 @@ class StubWorker:
             await asyncio.gather(*working, return_exceptions=True)
             await connection.close()
 
-    async def has_been_asked(self, times: int) -> None:
+    async def has_received(self, times: int) -> None:
         """Wait until that many requests have arrived."""
         async with asyncio.timeout(HANGS_AFTER_S):
-            while len(self.asked) < times:
+            while len(self.requests) < times:
                 await asyncio.sleep(POLL_S)
 
     async def _serve(self, connection: NatsConnection, message: Msg) -> None:
         await self.gate.wait()
-        if isinstance(self.answer, FailureError):
-            failure = self.answer.failure
+        if isinstance(self.reply, FailureError):
+            failure = self.reply.failure
             await connection.nats.publish(
                 message.reply, wire.encode(failure.body()), headers={headers.ERROR: failure.code}
             )
         else:
-            await message.respond(self.answer)
+            await message.respond(self.reply)

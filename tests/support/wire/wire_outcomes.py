@@ -80,8 +80,8 @@ class Rules:
             case [b"pylon", b"v1", b"identity", name, _] if inbox[1] not in {name, b"bridge"}:
                 return Outcome.FOREIGN_INBOX
             case _:
-                is_heard = len(inbox) > 2 and inbox[1].decode() in self._users
-                return Outcome.ANSWERED if is_heard else Outcome.ANSWERED_TO_NOBODY
+                has_subscriber = len(inbox) > 2 and inbox[1].decode() in self._users
+                return Outcome.ANSWERED if has_subscriber else Outcome.ANSWERED_TO_NOBODY
 
 
 def may(subject: bytes, patterns: tuple[str, ...]) -> bool:
@@ -95,7 +95,7 @@ def _matches(tokens: list[bytes], pattern: list[bytes]) -> bool:
     if pattern[-1] == b">":
         return len(tokens) >= len(pattern) and _matches(tokens[: len(pattern) - 1], pattern[:-1])
     return len(tokens) == len(pattern) and all(
-        wanted in {b"*", token} for wanted, token in zip(pattern, tokens, strict=True)
+        expected in {b"*", token} for expected, token in zip(pattern, tokens, strict=True)
     )
 
 
@@ -107,16 +107,16 @@ class ReplyChecker:
 
     def code_of(self, sent: WireMessage, headers: bytes, body: bytes) -> ErrorCode | None:
         """Return the code of a failure, None for a success; fail on any other reply."""
-        told = dict(_fields(headers))
-        assert told[wire_headers.CONTRACT] == CONTRACT_VERSION
-        error = told.get(wire_headers.ERROR)
+        reply_headers = dict(_fields(headers))
+        assert reply_headers[wire_headers.CONTRACT] == CONTRACT_VERSION
+        error = reply_headers.get(wire_headers.ERROR)
         if error is not None:
             failure = Failure.model_validate_json(body)
             kind = FAILURE_KINDS[failure.code]
             assert failure.code == ErrorCode(error)
             assert failure.retryable == kind.retryable
-            assert told[wire_headers.SERVICE_ERROR_CODE] == str(kind.http_status)
-            assert told[wire_headers.SERVICE_ERROR]
+            assert reply_headers[wire_headers.SERVICE_ERROR_CODE] == str(kind.http_status)
+            assert reply_headers[wire_headers.SERVICE_ERROR]
             return failure.code
         key = (sent.operation.name if sent.operation else "", hash(body))
         if sent.operation is not None and key not in self._known:

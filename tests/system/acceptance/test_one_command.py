@@ -44,8 +44,8 @@ async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Pat
 
         later = await block_after(product, number + 4)
         assert later["neurons"] != first["neurons"]
-        as_it_was = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
-        assert as_it_was.json() == first
+        past_read = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
+        assert past_read.json() == first
 
         bearer = {"Authorization": "Bearer devnet-sn12-token"}
         identity = "/api/v1/identity/sn12/subnet/12/block/latest/neurons"
@@ -120,12 +120,12 @@ async def test_two_hundred_clients_cause_one_chain_fetch_per_block(tmp_path: Pat
 
 @pytest.mark.parametrize("victim", ["pylon_devnet", "nats-server"])
 async def test_a_killed_part_heals_without_a_restart_of_the_others(
-    tmp_path: Path, victim: str
+    tmp_path: Path, part: str
 ) -> None:
     async with Product(tmp_path) as product:
         before = (await block_after(product, 0))["block"]["number"]
         others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
-        killed = product.child(re.escape(victim))
+        killed = product.child(re.escape(part))
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(HANGS_AFTER_S):
             while killed in processes_under(product.process.pid):
@@ -230,9 +230,9 @@ async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
 
 async def test_the_error_about_a_used_port_names_the_option_to_change(tmp_path: Path) -> None:
     product = Product(tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", product.port))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", product.port))
+        listener.listen()
         run = await asyncio.create_subprocess_exec(
             *product.argv(), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
         )
@@ -247,8 +247,8 @@ async def test_commands_find_the_running_pylon_of_the_same_home(tmp_path: Path) 
     home = {"PYLON_HOME": str(tmp_path / "home")}
     async with Product(tmp_path) as product:
         await block_after(product, 0)
-        told = tmp_path / "home" / "running.json"
-        assert told.stat().st_mode & 0o777 == 0o600
+        record = tmp_path / "home" / "running.json"
+        assert record.stat().st_mode & 0o777 == 0o600
         checked = await pylon_command(tmp_path, home, "check")
         assert checked.code == 0, checked.out
         assert f"127.0.0.1:{product.nats_port} as worker" in checked.out
@@ -258,4 +258,4 @@ async def test_commands_find_the_running_pylon_of_the_same_home(tmp_path: Path) 
             tmp_path, home | {"PYLON_NATS_URL": "nats://127.0.0.1:1"}, "jobs", "ls"
         )
         assert elsewhere.code == 1
-    assert not told.exists()
+    assert not record.exists()

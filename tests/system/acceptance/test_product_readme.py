@@ -34,8 +34,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def environment(**more: str) -> dict[str, str]:
     """Return the variables of a shell in which the environment of these tests is active."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
-    return {**kept, "PATH": path, **more}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
+    return {**inherited, "PATH": path, **more}
 
 
 async def run(folder: Path, line: str, **more: str) -> str:
@@ -113,7 +113,7 @@ async def address(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> A
             yield f"127.0.0.1:{port}"
 
 
-def here(code: str, address: str) -> str:
+def on_this_machine(code: str, address: str) -> str:
     """The code with the server's address, and with addresses of neurons instead of `5C…`."""
     code = code.replace("localhost:8000", address)
     code = code.replace('"my_token"', '"my_open_access_token"')
@@ -122,23 +122,25 @@ def here(code: str, address: str) -> str:
 
 @pytest.mark.parametrize("program", readme.PROGRAMS)
 async def test_a_program_of_the_readme_runs(program: str, address: str, tmp_path: Path) -> None:
-    code = here(readme.PROGRAMS[program], address)
+    code = on_this_machine(readme.PROGRAMS[program], address)
     (tmp_path / "program.py").write_text(code)
     printed = await run(tmp_path, "python -W error program.py")
     assert bool(printed.strip()) is ("print(" in code)
 
 
 async def test_curl_gets_the_neurons(address: str, tmp_path: Path) -> None:
-    line = here(readme.CURL_NEURONS, address).replace("curl ", "curl -sf ")
+    line = on_this_machine(readme.CURL_NEURONS, address).replace("curl ", "curl -sf ")
     assert '"neurons"' in await run(tmp_path, line)
 
 
 async def test_curl_gets_the_metrics_of_http(address: str, tmp_path: Path) -> None:
-    await run(tmp_path, here(readme.CURL_NEURONS, address).replace("curl ", "curl -sf "))
-    told = await run(tmp_path, here(readme.CURL_METRICS, address).replace("curl ", "curl -sf "))
+    await run(tmp_path, on_this_machine(readme.CURL_NEURONS, address).replace("curl ", "curl -sf "))
+    page = await run(
+        tmp_path, on_this_machine(readme.CURL_METRICS, address).replace("curl ", "curl -sf ")
+    )
     for name in readme.HTTP_METRICS:
-        assert f"\n{name}" in told
-    counted = next(line for line in told.splitlines() if line.startswith("pylon_requests_total{"))
+        assert f"\n{name}" in page
+    counted = next(line for line in page.splitlines() if line.startswith("pylon_requests_total{"))
     for label in ("method", "path", "status_code", "app_name"):
         assert f'{label}="' in counted
 

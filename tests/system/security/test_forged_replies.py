@@ -149,7 +149,7 @@ class Listener:
 
     replies: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue[bytes])
 
-    def take(self, _subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+    def receive(self, _subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
         if reply:
             self.replies.put_nowait(reply)
 
@@ -162,7 +162,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,
-        RawNats(attacked.attackers_url, None, "", listener.take) as attacker,
+        RawNats(attacked.attackers_url, None, "", listener.receive) as attacker,
     ):
         attacker.subscribe("pylon.v1.event.block")
         attacker.subscribe("pylon.v1.event.neurons.*")
@@ -185,7 +185,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
 async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
     attacked: Attacked,
 ) -> None:
-    async with RawNats(attacked.attackers_url, None, "", Listener().take) as attacker:
+    async with RawNats(attacked.attackers_url, None, "", Listener().receive) as attacker:
         for _ in range(5):
             for inbox in await attacked.inboxes():
                 # Of the inboxes of requests, any name below them.
@@ -205,7 +205,9 @@ async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> N
         status = next(statuses)
         return header_block((b"Status", status)) if status else b""
 
-    async with RawNats(attacked.attackers_url, "worker", WORKER_PASSWORD, listener.take) as broken:
+    async with RawNats(
+        attacked.attackers_url, "worker", WORKER_PASSWORD, listener.receive
+    ) as broken:
         broken.subscribe("pylon.v1.event.>")
         await broken.flush()
         for _ in range(EVENTS_ATTACKED):

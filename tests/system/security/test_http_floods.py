@@ -95,19 +95,19 @@ async def test_half_sent_requests_block_no_other_caller_and_are_closed(
         httpx.AsyncClient(base_url=bridge.url, trust_env=False, timeout=HANGS_AFTER_S) as honest,
     ):
         url = httpx.URL(bridge.url)
-        held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         for number in range(HALF_SENT_HEADS):
-            held.append(await asyncio.open_connection(url.host, url.port))
-            held[-1][1].write(HALF_SENT)
+            connections.append(await asyncio.open_connection(url.host, url.port))
+            connections[-1][1].write(HALF_SENT)
             if number % 50 == 0:
                 assert (await honest.get("/api/v1/block/latest")).status_code == 200
         assert (await honest.get("/api/v1/block/latest")).status_code == 200
         assert (await bridge.get("/health")).status_code == 200
         assert "Closed or refused connections: made_room" in bridge.log
-        closed = asyncio.gather(*(until_closed(reader) for reader, _ in held))
+        closed = asyncio.gather(*(until_closed(reader) for reader, _ in connections))
         async with asyncio.timeout(HANGS_AFTER_S):
             ends = await closed
-        for _, writer in held:
+        for _, writer in connections:
             writer.close()
         by_reason = await refused(bridge)
         late = sum(end.startswith(b"HTTP/1.1 408 ") for end in ends)

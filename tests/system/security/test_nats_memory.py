@@ -42,7 +42,7 @@ REPLY: Final = b"x" * 160_000
 LATEST: Final = "pylon.v1.open.chain.block.latest"
 
 
-class Victim:
+class ServerUnderAttack:
     """A server, its worker, and somebody who reads honestly all the time."""
 
     def __init__(self, server: NatsServer, worker: NatsConnection, reader: NatsConnection) -> None:
@@ -69,7 +69,7 @@ class Victim:
 
 
 @pytest.fixture
-async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
+async def attacked(tmp_path: Path) -> AsyncGenerator[ServerUnderAttack]:
     settings = deployment_settings(identities={"alice": 1})
     server = NatsServer(tmp_path, authorization_config(settings), more=limits_text())
     async with server:
@@ -82,7 +82,7 @@ async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
 
         await worker.subscribe(LATEST, answer)
         await worker.nats.flush()
-        yield Victim(server, worker, reader)
+        yield ServerUnderAttack(server, worker, reader)
         await reader.close()
         await worker.close()
 
@@ -97,34 +97,35 @@ async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
     return writer
 
 
-async def test_slow_readers_take_no_more_than_the_limits_say(victim: Victim) -> None:
+async def test_slow_readers_take_no_more_than_the_limits_say(attacked: ServerUnderAttack) -> None:
     # The begun message is reserved whole, beside what waits to be read.
-    begun = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
+    partial_message = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
     attackers = [
-        await silent(victim.server.url, b"SUB _INBOX.open.> 1\r\n", begun) for _ in range(ATTACKERS)
+        await silent(attacked.server.url, b"SUB _INBOX.open.> 1\r\n", partial_message)
+        for _ in range(ATTACKERS)
     ]
     try:
         # More than all of them may leave unread, and their sockets' buffers.
         for number in range(3 * MAX_PENDING_BYTES // len(REPLY)):
-            await victim.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
-            await victim.worker.nats.flush()
-            await victim.read()
+            await attacked.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
+            await attacked.worker.nats.flush()
+            await attacked.read()
     finally:
         for writer in attackers:
             writer.transport.abort()
-    assert "Slow Consumer" in victim.server.log
-    assert victim.peak_bytes > ATTACKERS * MAX_PENDING_BYTES / 4, "the attack has no effect"
-    assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
-    assert victim.worker.counts.disconnects == victim.reader.counts.disconnects == 0
+    assert "Slow Consumer" in attacked.server.log
+    assert attacked.peak_bytes > ATTACKERS * MAX_PENDING_BYTES / 4, "the attack has no effect"
+    assert attacked.peak_bytes < attacked.bound_bytes(ATTACKERS + 2)
+    assert attacked.worker.counts.disconnects == attacked.reader.counts.disconnects == 0
 
 
 async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
-    victim: Victim,
+    attacked: ServerUnderAttack,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for attacker in range(ATTACKERS):
             raw = await stack.enter_async_context(
-                RawNats(victim.server.url, None, "", lambda *_: None)
+                RawNats(attacked.server.url, None, "", lambda *_: None)
             )
             for number in range(SUBSCRIPTIONS // ATTACKERS):
                 # As many tokens as are allowed, none of them of another subscription.
@@ -134,20 +135,22 @@ async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
                     await raw.flush()
             await raw.flush()
             assert any("maximum subscriptions exceeded" in error for error in raw.errors)
-            await victim.read()
-        assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
+            await attacked.read()
+        assert attacked.peak_bytes < attacked.bound_bytes(ATTACKERS + 2)
 
 
-async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim) -> None:
+async def test_connections_that_come_and_go_leave_nothing_behind(
+    attacked: ServerUnderAttack,
+) -> None:
     """nats-server keeps the subscriptions of ended connections, for its monitoring."""
     for attacker in range(CONNECTIONS_THAT_END):
-        async with RawNats(victim.server.url, None, "", lambda *_: None) as raw:
+        async with RawNats(attacked.server.url, None, "", lambda *_: None) as raw:
             for number in range(MAX_SUBSCRIPTIONS):
                 tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
                 raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
             await raw.flush()
-        await victim.read()
-    assert victim.peak_bytes < victim.bound_bytes(3)
+        await attacked.read()
+    assert attacked.peak_bytes < attacked.bound_bytes(3)
 
 
 @pytest.mark.parametrize(
@@ -161,26 +164,28 @@ async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim)
         ),
     ],
 )
-async def test_too_large_messages_are_refused(victim: Victim, line: bytes, error: bytes) -> None:
-    host, _, port = victim.server.url.removeprefix("nats://").partition(":")
+async def test_too_large_messages_are_refused(
+    attacked: ServerUnderAttack, line: bytes, error: bytes
+) -> None:
+    host, _, port = attacked.server.url.removeprefix("nats://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b'CONNECT {"verbose":false}\r\n' + line)
     async with asyncio.timeout(HANGS_AFTER_S):
         await reader.readuntil(error)
     writer.close()
-    await victim.read()
+    await attacked.read()
 
 
 async def test_a_server_that_is_full_refuses_more_connections(tmp_path: Path) -> None:
     few = limits_text().replace(f"max_connections: {MAX_CONNECTIONS}", "max_connections: 3")
     async with NatsServer(tmp_path, more=few) as server:
-        held = [await connect(ConnectionOptions((server.url,))) for _ in range(3)]
+        connections = [await connect(ConnectionOptions((server.url,))) for _ in range(3)]
         host, _, port = server.url.removeprefix("nats://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         async with asyncio.timeout(HANGS_AFTER_S):
             await reader.readuntil(b"maximum connections exceeded")
         writer.close()
-        for connection in held:
+        for connection in connections:
             assert connection.is_connected
             await connection.close()
 

@@ -138,7 +138,7 @@ async def test_the_oldest_client_logs_in_and_keeps_its_cookie(product: Product) 
     check(await method_outcomes(product, "1.0.0", "pylon_client.v1", ""), NOT_IN_V1["1.0.0"], 10)
 
 
-async def test_the_client_before_the_last_logs_in_too(product: Product) -> None:
+async def test_the_second_newest_client_logs_in(product: Product) -> None:
     check(
         await method_outcomes(product, "1.9.0", "pylon_client.artanis", "v1"),
         NOT_IN_V1["1.9.0"],
@@ -146,7 +146,7 @@ async def test_the_client_before_the_last_logs_in_too(product: Product) -> None:
     )
 
 
-async def test_the_newest_client_sends_its_token(product: Product) -> None:
+async def test_the_newest_client_authenticates_with_its_token(product: Product) -> None:
     check(
         await method_outcomes(product, "2.3.1", "pylon_client.artanis", "v1"),
         NOT_IN_V1["2.3.1"],

@@ -42,7 +42,7 @@ def test_no_alert_fires_in_three_hours_of_a_healthy_deployment(tmp_path: Path) -
     run_tests(tmp_path, [fired(input_series=healthy_series())])
 
 
-def test_a_fired_alert_is_detected(tmp_path: Path) -> None:
+def test_an_alert_that_fired_is_detected(tmp_path: Path) -> None:
     check = {"eval_time": "10m", "alertname": "PylonWorkersDown"}
     with pytest.raises(AssertionError, match="PylonWorkersDown"):
         run_tests(tmp_path, [{"interval": "1m", "input_series": [], "alert_rule_test": [check]}])

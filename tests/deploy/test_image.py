@@ -55,7 +55,7 @@ def test_the_dockerfile_is_clean() -> None:
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "compose.tls.yaml"])
-def test_the_composition_is_as_its_schema_says(file: str) -> None:
+def test_the_composition_matches_its_schema(file: str) -> None:
     checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
@@ -68,7 +68,7 @@ def test_base_images_are_pinned_and_the_user_is_unprivileged() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
 
 
-def test_labels_say_what_it_is_and_of_which_version() -> None:
+def test_labels_name_the_project_and_its_version() -> None:
     labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', DOCKERFILE))
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
     assert {"title", "description", "licenses", "version", "revision", "base.name"} == set(labels)
@@ -78,7 +78,7 @@ def test_labels_say_what_it_is_and_of_which_version() -> None:
     assert labels["base.name"] == f"docker.io/library/{base}"
 
 
-def test_dependencies_are_compiled_and_the_tools_of_the_build_stay_behind() -> None:
+def test_dependencies_are_compiled_and_build_tools_are_left_out() -> None:
     (_, final) = DOCKERFILE.split("\nFROM ")[-2:]
     installs = re.findall(r"uv pip install(?:[^&]|&(?!&))*", DOCKERFILE)
     assert len(installs) == 2
@@ -103,7 +103,7 @@ def test_copied_files_exist_and_reach_the_build() -> None:
     assert set(copied) == included_files
 
 
-async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings(
+async def test_the_command_of_the_image_serves_the_readmes_request(
     tmp_path: Path,
 ) -> None:
     program, *arguments = instruction("CMD")
@@ -168,7 +168,7 @@ def health_command() -> list[str]:
     return json.loads(command)
 
 
-def test_only_the_signer_sees_wallets() -> None:
+def test_only_the_signer_mounts_wallets() -> None:
     with_wallets = {
         name
         for name, service in SERVICES.items()
@@ -198,7 +198,7 @@ def settings_of_the_page() -> tuple[dict[str, str], dict[str, str]]:
     return variables(env), variables(tokens)
 
 
-def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
+def test_readers_have_the_hotkey_addresses_of_all_identities() -> None:
     settings, _ = settings_of_the_page()
     names: list[str] = json.loads(settings["PYLON_IDENTITIES"])
     assert names
@@ -268,7 +268,7 @@ def test_only_the_rest_api_is_reachable_and_only_from_this_host_by_default() -> 
     assert SERVICES["reader"]["deploy"]["replicas"] == "${PYLON_READERS:-1}"
 
 
-def test_services_are_bounded() -> None:
+def test_services_have_limits() -> None:
     for service in (*SERVICES.values(), TLS_SERVICES["proxy"]):
         assert service["mem_limit"]
         assert service["pids_limit"]

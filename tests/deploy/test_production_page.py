@@ -179,7 +179,7 @@ def on_this_machine(text: str, folder: Path, number: int, ports: list[int]) -> s
     return text.replace('"/data"', f'"{folder / "data"}"')
 
 
-async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
+async def test_the_charts_servers_accept_the_users_and_only_each_other(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     ports = free_ports(8)

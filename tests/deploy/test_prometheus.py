@@ -99,7 +99,7 @@ async def watched(tmp_path: Path) -> AsyncGenerator[Watched]:
             yield Watched(prometheus, worker, bridge)
 
 
-async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
+async def test_alerts_fire_only_after_the_worker_was_killed(
     watched: Watched,
 ) -> None:
     prometheus = watched.prometheus

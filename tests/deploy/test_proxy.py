@@ -22,7 +22,7 @@ CADDYFILE = (ROOT / "deploy" / "compose" / "Caddyfile").read_text()
 NOWHERE = "nats://127.0.0.1:1"
 
 
-def test_it_reaches_only_the_bridge_and_runs_without_privileges() -> None:
+def test_the_proxy_reaches_only_the_bridge_and_runs_without_privileges() -> None:
     proxy, bridge = TLS["services"]["proxy"], TLS["services"]["bridge"]
     assert proxy["networks"] == ["proxy", "internet"]
     assert bridge["networks"] == ["pylon", "proxy"]

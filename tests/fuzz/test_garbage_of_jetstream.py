@@ -139,7 +139,7 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
     assert stored - stored_before == len(GARBAGE)
 
 
-async def test_endless_garbage_is_reported_as_nats_being_away(
+async def test_endless_garbage_is_reported_as_nats_unavailable(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.05)
@@ -169,7 +169,7 @@ async def test_endless_garbage_is_reported_as_nats_being_away(
                 await reading
 
 
-async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
+async def test_a_queue_is_processed_although_half_of_the_replies_are_garbage(
     connection: NatsConnection, garbled: Garbled
 ) -> None:
     corpus = Corpus(3, 200)
@@ -203,7 +203,7 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
     await asyncio.wait({monitoring})
 
 
-async def test_answers_with_any_part_replaced_raise_nothing_else(
+async def test_replies_with_any_part_replaced_raise_only_known_errors(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.2)

@@ -49,7 +49,7 @@ async def test_a_bridge_starts_without_nats_and_connects_when_it_appears(
             assert (await bridge.get("/health")).json()["nats_connected"] is True
 
 
-async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
+async def test_requests_fail_at_once_while_nats_is_down_and_succeed_afterwards(
     nats: NatsServer, tmp_path: Path
 ) -> None:
     worker = StubWorker()
@@ -109,7 +109,7 @@ async def test_reads_in_flight_are_answered_by_another_server_when_theirs_is_sto
             assert len(worker.requests) == served + 6
 
 
-async def test_a_wrong_password_is_complained_about_until_it_is_right(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_logged_until_it_is_corrected(tmp_path: Path) -> None:
     def users(password: str) -> str:
         return f'authorization {{ users: [ {{ user: "bridge", password: "{password}" }} ] }}'
 

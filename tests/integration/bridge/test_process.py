@@ -167,7 +167,7 @@ async def test_a_mistyped_setting_is_refused_if_they_are_strict(tmp_path: Path) 
     assert "secret-token" not in log
 
 
-async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
+async def test_a_list_that_is_not_json_is_named(tmp_path: Path) -> None:
     environment = bridge_environment(NOWHERE) | {"PYLON_IDENTITIES": "sn1"}
     log = await refusal(tmp_path, environment)
     assert 'PYLON_IDENTITIES: must be a JSON list like ["sn1"]' in log

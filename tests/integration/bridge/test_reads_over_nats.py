@@ -106,7 +106,7 @@ async def test_without_the_token_nothing_reaches_nats(
     assert not worker.requests
 
 
-async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
+async def test_the_deadline_and_the_request_id_reach_the_worker(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     sent = {"X-Request-Id": "request-7", "X-Pylon-Timeout": "1000000"}
@@ -146,9 +146,7 @@ async def test_a_workers_failure_is_returned_unchanged(
     }
 
 
-async def test_past_its_deadline_a_request_is_answered_without_its_answer(
-    bridge: BridgeProcess, worker: StubWorker
-) -> None:
+async def test_a_request_past_its_deadline_fails(bridge: BridgeProcess, worker: StubWorker) -> None:
     worker.gate.clear()
     response = await bridge.get(LATEST_BLOCK, headers={"X-Pylon-Timeout": "0.2"})
     assert response.status_code == 504
@@ -159,7 +157,7 @@ async def test_past_its_deadline_a_request_is_answered_without_its_answer(
     assert len(worker.requests) == 2
 
 
-async def test_without_a_worker_nobody_waits(bridge: BridgeProcess) -> None:
+async def test_without_a_worker_requests_fail_at_once(bridge: BridgeProcess) -> None:
     response = await bridge.get(LATEST_BLOCK)
     assert response.status_code == 503
     assert response.json()["code"] == "NATS_UNAVAILABLE"
@@ -167,7 +165,7 @@ async def test_without_a_worker_nobody_waits(bridge: BridgeProcess) -> None:
     assert response.headers["Retry-After"] == "1"
 
 
-async def test_requests_past_the_bound_are_sent_away_and_later_ones_are_not(
+async def test_requests_above_the_limit_are_rejected_and_later_ones_served(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
@@ -184,7 +182,7 @@ async def test_requests_past_the_bound_are_sent_away_and_later_ones_are_not(
     assert len(worker.requests) == SLOTS + 1
 
 
-async def test_a_request_whose_caller_left_gives_its_slot_back_when_it_ends(
+async def test_a_request_whose_caller_disconnected_releases_its_slot(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()

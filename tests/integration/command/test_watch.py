@@ -124,7 +124,9 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["watch", "jobs"], ["watch", "blocks"], ["jobs", "ls"]])
-async def test_without_nats_it_says_so_in_a_line(tmp_path: Path, arguments: list[str]) -> None:
+async def test_an_unreachable_nats_is_reported_in_one_line(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     ended = await pylon_command(
         tmp_path, {"PYLON_NATS_URL": "nats://127.0.0.1:1", **IDENTITY}, *arguments
     )

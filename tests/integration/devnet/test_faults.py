@@ -62,7 +62,9 @@ async def test_old_state_is_pruned_by_itself_and_stays_so(tmp_path: Any) -> None
             assert versions < len(devnet.chain.history) + 5 * 200
 
 
-async def test_a_dropped_connection_heals(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_the_sdk_reconnects_after_a_dropped_connection(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     assert await client.block() == 10
     assert devnet.drop_connections() == 1
     assert await client.block() == 10
@@ -120,7 +122,7 @@ async def test_a_silent_node_answers_nothing(devnet: Devnet, client: bittensor.C
         assert await another.block() == 10
 
 
-async def test_a_slow_method_does_not_hold_up_others(
+async def test_a_slow_method_does_not_delay_others(
     devnet: Devnet, client: bittensor.Client
 ) -> None:
     devnet.delay_method("state_call", 0.5)
@@ -132,7 +134,7 @@ async def test_a_slow_method_does_not_hold_up_others(
     assert len(await client.runtime(_NEURONS, [2])) == 16
 
 
-async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
+async def test_a_delayed_reply_does_not_delay_shutdown() -> None:
     async with Devnet(DevnetOptions(port=0)) as devnet:
         devnet.delay_method("system_chain", 3600)
         reading = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
@@ -141,7 +143,9 @@ async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
         await reading
 
 
-async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_a_method_fails_the_configured_number_of_times(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     devnet.fail_method("state_call", times=2, code=-32000, message="out of order")
     for _ in range(2):
         with pytest.raises(bittensor.ChainError, match="out of order"):
@@ -231,7 +235,7 @@ async def test_an_extrinsic_is_swallowed(live: Devnet, writer: bittensor.Client)
     assert (len(live.pool), live.applied_extrinsics()) == (0, [])
 
 
-async def test_an_extrinsic_is_included_without_a_word(
+async def test_an_extrinsic_is_included_without_a_notification(
     live: Devnet, writer: bittensor.Client
 ) -> None:
     live.mute_watches()
@@ -252,7 +256,7 @@ async def test_the_pool_is_emptied(live: Devnet, writer: bittensor.Client) -> No
     assert (dropped.success, dropped.error.name) == (False, "Dropped")
 
 
-async def test_an_extrinsic_that_came_to_its_end_is_watched_no_more(live: Devnet) -> None:
+async def test_a_finished_extrinsic_is_no_longer_watched(live: Devnet) -> None:
     live.pause()
     extrinsic = signed(
         live.chain, dev_coldkey_seed("sn1"), ("System", "remark", {"remark": b"!"}), 0
@@ -273,7 +277,7 @@ async def test_an_extrinsic_that_came_to_its_end_is_watched_no_more(live: Devnet
         assert await ask("author_unwatchExtrinsic", second)
 
 
-async def test_a_connection_lost_while_watching_leaves_the_fate_open(
+async def test_the_outcome_is_unknown_after_a_connection_lost_while_watching(
     live: Devnet, writer: bittensor.Client
 ) -> None:
     live.pause()

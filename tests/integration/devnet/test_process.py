@@ -84,7 +84,7 @@ async def test_it_stops_on_sigterm_and_resumes_at_its_last_block(
         await node.until(before + 3)
 
 
-async def test_killed_it_goes_on_from_its_last_whole_block(tmp_path: Path) -> None:
+async def test_a_killed_devnet_resumes_at_its_last_complete_block(tmp_path: Path) -> None:
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")
     known: dict[int, str] = {}
     for round_number in range(3):
@@ -102,7 +102,7 @@ async def test_killed_it_goes_on_from_its_last_whole_block(tmp_path: Path) -> No
             assert await node.process.wait() == -signal.SIGKILL
 
 
-async def test_another_block_time_does_not_disturb_a_chain(tmp_path: Path) -> None:
+async def test_another_block_time_continues_the_chain(tmp_path: Path) -> None:
     genesis: set[str] = set()
     for block_time in ("0.05", "0.1"):
         async with started("--state", str(tmp_path), "--block-time", block_time) as node:
@@ -139,7 +139,7 @@ async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path
     )
 
 
-async def test_a_folder_in_which_another_runs_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_folder_of_a_running_devnet_is_refused_and_unchanged(tmp_path: Path) -> None:
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")
     async with started(*arguments) as node:
         for more in ((), ("--fresh",)):
@@ -181,7 +181,7 @@ async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet()
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_help_teaches() -> None:
+async def test_help_names_the_options() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pylon_devnet", "--help"),
         stdout=PIPE,

@@ -27,7 +27,7 @@ async def submit(client: bittensor.Client, call: Any, wallet: DevWallet, **how: 
     return result
 
 
-async def test_weights_in_the_open(live: Devnet, writer: bittensor.Client) -> None:
+async def test_plain_weights_are_set(live: Devnet, writer: bittensor.Client) -> None:
     intent = bittensor.SetWeights(netuid=1, weights={70: 0.25, 80: 0.75})
     result = await writer.execute(intent, dev_wallet("sn1"))
     assert result.success
@@ -243,7 +243,9 @@ async def test_batches(live: Devnet, writer: bittensor.Client) -> None:
     assert "BatchCompletedWithErrors" in names
 
 
-async def test_five_at_once_by_one_key(live: Devnet, writer: bittensor.Client) -> None:
+async def test_five_concurrent_extrinsics_of_one_key_are_included(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     wallet = dev_wallet("sn1")
     call = calls.System.remark(remark=b"!")
     results = await asyncio.gather(*(submit(writer, call, wallet) for _ in range(5)))
@@ -251,7 +253,7 @@ async def test_five_at_once_by_one_key(live: Devnet, writer: bittensor.Client) -
     assert [one.nonce for one in live.applied_extrinsics()] == [0, 1, 2, 3, 4]
 
 
-async def test_ed25519_signatures_are_good_too(live: Devnet, writer: bittensor.Client) -> None:
+async def test_ed25519_signatures_are_accepted(live: Devnet, writer: bittensor.Client) -> None:
     seed = dev_coldkey_seed("an ed25519 key")
     core: Any = bittensor_core  # of Rust, without types
     keypair = Keypair.create_from_seed(seed, core.CRYPTO_ED25519)

@@ -70,7 +70,7 @@ async def replaying(worker: NatsConnection) -> AsyncGenerator[None]:
     await service.drain(10)
 
 
-async def test_first_comes_the_last_value_then_every_new_one(worker: NatsConnection) -> None:
+async def test_a_feed_yields_the_last_value_then_every_new_one(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1, 2, 3)
     async with EventFeed(worker, [BLOCK_EVENTS], EventLog(worker)) as feed:
         event = await following(feed)
@@ -102,7 +102,7 @@ async def test_a_wildcard_follows_every_subnet(worker: NatsConnection) -> None:
         assert {(await following(feed)).subject for _ in range(2)} == {NEURONS_1, NEURONS_2}
 
 
-async def test_nothing_falls_between_the_last_value_and_the_subscription(
+async def test_no_value_is_lost_between_the_last_one_and_the_subscription(
     worker: NatsConnection,
 ) -> None:
     """A value published while the last one is being asked for arrives, and only once."""

@@ -61,7 +61,7 @@ async def leave_unanswered(connection: NatsConnection, subject: str) -> asyncio.
     return received
 
 
-async def test_the_first_connect_fails_at_once_where_nobody_listens() -> None:
+async def test_the_first_connect_fails_at_once_without_a_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     error = await refusal(f"nats://127.0.0.1:{port}", connect_timeout_s=60)
@@ -69,7 +69,7 @@ async def test_the_first_connect_fails_at_once_where_nobody_listens() -> None:
     assert f"127.0.0.1:{port}" in str(error)
 
 
-async def test_the_first_connect_fails_in_time_where_a_server_says_nothing() -> None:
+async def test_the_first_connect_fails_in_time_with_a_silent_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         error = await refusal(f"nats://127.0.0.1:{port}", connect_timeout_s=0.2)

@@ -55,7 +55,7 @@ async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
     assert seen == list(range(seen[0], seen[0] + BLOCKS))
 
 
-async def test_a_worker_that_joins_fills_itself_from_the_parts(pylon: ReadsDeployment) -> None:
+async def test_a_new_worker_loads_the_snapshot_from_its_parts(pylon: ReadsDeployment) -> None:
     async def is_published() -> bool:
         return (await pylon.ask(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
 

@@ -49,7 +49,9 @@ async def proxy(product: Product) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_page_its_assets_and_its_document_are_found(proxy: httpx.AsyncClient) -> None:
+async def test_the_swagger_page_and_its_assets_are_served_behind_the_prefix(
+    proxy: httpx.AsyncClient,
+) -> None:
     redirect = await proxy.get(f"{PREFIX}/schema")
     page = await proxy.get(redirect.headers["Location"])
     linked = re.findall(r"""(?:src|href|url)[=:]\s*["']([^"']+)["']""", page.text)
@@ -137,7 +139,7 @@ async def test_a_session_and_the_client_work_behind_the_prefix(proxy: httpx.Asyn
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/v1/subnet/1/block/latest/neurons"])
-async def test_head_is_answered_as_get_is(product: Product, path: str) -> None:
+async def test_head_has_the_headers_of_get(product: Product, path: str) -> None:
     async with httpx.AsyncClient(base_url=product.url, trust_env=False) as client:
         head, again = await client.head(path), await client.head(path)
         get = await client.get(path)

@@ -91,9 +91,7 @@ async def test_the_example_reads_writes_and_receives_the_events_of_its_job(
     assert re.fullmatch(r"Job [a-z2-7]{26} is (CONFIRMED|COMMITTED)", changes[-1])
 
 
-async def test_the_default_inbox_gets_no_answer_as_the_page_says(
-    node: Path, product: Product
-) -> None:
+async def test_the_default_inbox_gets_no_reply(node: Path, product: Product) -> None:
     printed = await printed_by(node, product, WITHOUT_PREFIX)
     assert printed.startswith("no answer: "), printed
     assert "permission" in printed.lower()

@@ -36,7 +36,7 @@ async def block_after(product: Product, number: int, path: str = LATEST) -> dict
             await asyncio.sleep(0.1)
 
 
-async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Path) -> None:
+async def test_neurons_are_served_to_open_access_and_identities(tmp_path: Path) -> None:
     async with Product(tmp_path) as product:
         first = await block_after(product, 0)
         assert len(first["neurons"]) == 256
@@ -119,9 +119,7 @@ async def test_two_hundred_clients_cause_one_chain_fetch_per_block(tmp_path: Pat
 
 
 @pytest.mark.parametrize("victim", ["pylon_devnet", "nats-server"])
-async def test_a_killed_part_heals_without_a_restart_of_the_others(
-    tmp_path: Path, part: str
-) -> None:
+async def test_a_killed_process_is_restarted_without_the_others(tmp_path: Path, part: str) -> None:
     async with Product(tmp_path) as product:
         before = (await block_after(product, 0))["block"]["number"]
         others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
@@ -200,7 +198,7 @@ async def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
+async def test_the_devnet_continues_from_its_last_block(tmp_path: Path) -> None:
     product = Product(tmp_path)
     async with product:
         first = await block_after(product, 3)
@@ -211,7 +209,7 @@ async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
         assert again.json() == first
 
 
-async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
+async def test_a_fresh_start_discards_published_blocks(tmp_path: Path) -> None:
     async def block_hash(product: Product) -> str:
         """The hash of a block of the devnet's past, which every start has from the beginning."""
         return (await product.get("/api/v1/subnet/2/block/5/neurons")).json()["block"]["hash"]

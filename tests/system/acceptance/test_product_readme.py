@@ -145,7 +145,7 @@ async def test_curl_gets_the_metrics_of_http(address: str, tmp_path: Path) -> No
         assert f'{label}="' in counted
 
 
-async def test_the_pages_that_the_readme_names_are_there(address: str) -> None:
+async def test_the_pages_that_the_readme_names_exist(address: str) -> None:
     async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
         assert (await http.get("/schema/swagger")).status_code == 200
         document = (await http.get("/schema/openapi.json")).json()
@@ -160,7 +160,7 @@ async def test_a_check_of_the_readme_runs(line: str, checkout: Path) -> None:
     assert "-k" not in line or "1 passed" in printed
 
 
-async def test_uv_finds_everything_for_development(checkout: Path) -> None:
+async def test_uv_resolves_the_development_requirements(checkout: Path) -> None:
     """Resolved, and not installed, which takes minutes where nothing is cached."""
     try:
         printed = await run(checkout, f"{readme.SYNC} --dry-run")

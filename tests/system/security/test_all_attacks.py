@@ -10,7 +10,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 
 
 @pytest.mark.slow
-async def test_all_attacks_in_turn_restart_nothing_and_leave_honest_callers_their_answers(
+async def test_no_attack_restarts_a_process_or_fails_honest_callers(
     tmp_path: Path,
 ) -> None:
     figures = await attack(

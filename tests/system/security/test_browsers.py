@@ -95,7 +95,7 @@ async def test_a_page_of_another_origin_changes_nothing(browser: Browser) -> Non
     assert "Set-Cookie" not in login.headers
 
 
-async def test_a_change_by_cookie_is_json(browser: Browser) -> None:
+async def test_a_write_with_a_cookie_must_be_json(browser: Browser) -> None:
     await browser.log_in()
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         assert await browser.put(**{"Content-Type": kind}) == 403

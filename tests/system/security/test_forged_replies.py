@@ -154,7 +154,7 @@ class Listener:
             self.replies.put_nowait(reply)
 
 
-async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_acknowledgement(
+async def test_a_worker_does_not_reply_to_its_inbox_for_acknowledgements(
     attacked: Attacked,
 ) -> None:
     listener = Listener()
@@ -182,7 +182,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     await attacked.works()
 
 
-async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
+async def test_a_worker_does_not_reply_to_its_inbox_for_jobs(
     attacked: Attacked,
 ) -> None:
     async with RawNats(attacked.attackers_url, None, "", Listener().receive) as attacker:
@@ -196,7 +196,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
     await attacked.works()
 
 
-async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> None:
+async def test_invalid_replies_of_a_broken_worker_stop_no_other_worker(attacked: Attacked) -> None:
     listener = Listener()
     garbage = cycle(GARBAGE)
     statuses = cycle((b"", b"404 x", b"100", b"409", b"x", b"503"))
@@ -243,7 +243,7 @@ def _number(text: str) -> int:
     return number
 
 
-def test_the_attacker_can_count() -> None:
+def test_the_attack_predicts_the_librarys_inbox_names() -> None:
     ids = NUID()
     names = [ids.next().decode() for _ in range(3)]
     assert predicted(names[:2]) == names[2]

@@ -172,7 +172,7 @@ async def test_an_identitys_job_streams_leave_others_their_share(
             assert (await stack.enter_async_context(opened)).status_code == 200
 
 
-async def test_as_many_connections_as_allowed_are_served(
+async def test_connections_up_to_the_limit_are_served(
     tmp_path: Path, nats: Nats, worker: None
 ) -> None:
     async with (

@@ -104,7 +104,7 @@ async def test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events(
         assert "Releasing the publisher lease" not in worker.log
 
 
-async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_path: Path) -> None:
+async def test_exceptions_of_a_node_outage_are_retrieved(tmp_path: Path) -> None:
     """Its second connection is idle when the node ends, so that nothing waits on it."""
     async with (
         NatsServer(tmp_path) as server,

@@ -97,7 +97,9 @@ async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
     return writer
 
 
-async def test_slow_readers_take_no_more_than_the_limits_say(attacked: ServerUnderAttack) -> None:
+async def test_slow_readers_use_no_more_memory_than_the_limits_allow(
+    attacked: ServerUnderAttack,
+) -> None:
     # The begun message is reserved whole, beside what waits to be read.
     partial_message = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
     attackers = [
@@ -119,7 +121,7 @@ async def test_slow_readers_take_no_more_than_the_limits_say(attacked: ServerUnd
     assert attacked.worker.counts.disconnects == attacked.reader.counts.disconnects == 0
 
 
-async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
+async def test_half_a_million_subscriptions_use_no_more_memory_than_the_limits_allow(
     attacked: ServerUnderAttack,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
@@ -139,7 +141,7 @@ async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
         assert attacked.peak_bytes < attacked.bound_bytes(ATTACKERS + 2)
 
 
-async def test_connections_that_come_and_go_leave_nothing_behind(
+async def test_ended_connections_release_their_memory(
     attacked: ServerUnderAttack,
 ) -> None:
     """nats-server keeps the subscriptions of ended connections, for its monitoring."""
@@ -190,7 +192,7 @@ async def test_a_server_that_is_full_refuses_more_connections(tmp_path: Path) ->
             await connection.close()
 
 
-def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
+def test_the_limits_fit_into_the_memory_of_every_manifest() -> None:
     worst = SERVER_BYTES + MAX_CONNECTIONS * CONNECTION_BYTES
     compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]["nats"]
     kubernetes = (ROOT / "deploy/k8s/components/nats/nats.yaml").read_text()

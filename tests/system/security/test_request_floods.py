@@ -29,7 +29,7 @@ BLOCKS = 100
 """Blocks for which the flood lasts, at least."""
 
 
-async def test_publishing_leases_and_jobs_go_on_during_a_flood(
+async def test_publishing_leases_and_jobs_continue_during_a_flood(
     nats: Nats, deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     published: list[str] = []
@@ -71,7 +71,7 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
         assert deployment.applied() == applied + 1
 
 
-async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_follows(
+async def test_a_worker_buffers_a_bounded_number_of_requests_and_answers_later_ones(
     nats: Nats,
 ) -> None:
     async def handler(_: ServiceCall) -> bytes:

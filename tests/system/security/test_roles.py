@@ -61,7 +61,7 @@ async def test_a_signer_answers_no_reads_of_the_chain(nats: Nats, deployment: De
             assert await code_of(stranger, "pylon.v1.open.chain.events.block") in PUBLISHED
 
 
-async def test_a_confined_reader_beside_a_signer_is_the_whole_product(
+async def test_a_restricted_reader_and_a_signer_serve_everything(
     nats: Nats, deployment: Deployment, identity: IdentityOf
 ) -> None:
     """It answers from what the signer publishes, and catches up with what it has missed."""

@@ -1,7 +1,6 @@
-"""What applies to all tests: each has a level, the slow ones come first, none may write a secret.
+"""Hooks for all tests: mark each test with its level, run slow files first, search for secrets.
 
-After the last test, the folders of the tests and the output that pytest captured are searched for
-secrets.
+After the last test, the hooks search the folders of the tests and the captured output for secrets.
 """
 
 import gc
@@ -41,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not any(item.get_closest_marker(level) for level in {*LEVELS.values(), _SYSTEM}):
             item.add_marker(level_of(item.path))
-    # Begun last, a slow file would keep one process busy while the others have nothing left.
+    # If a slow file started last, one process would run it while the others are idle.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -54,7 +53,7 @@ def level_of(path: Path) -> str:
 
 
 def pytest_collection_finish() -> None:
-    # Modules and tests live as long as the process: no later collection needs to look at them.
+    # Modules and tests live as long as the process: exclude them from later garbage collections.
     gc.collect()
     gc.freeze()
 
@@ -66,7 +65,7 @@ def unreadable_records() -> None:
 
 
 class LeakCheck:
-    """Fails a session in which a secret was written."""
+    """Fail the session if a secret was written."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -76,7 +75,7 @@ class LeakCheck:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, text in report.sections:
             for what in leaks_in(text.encode(errors="replace"), self._secrets):
-                self._found.append(f"{report.nodeid}: {name!r} holds {what}")
+                self._found.append(f"{report.nodeid}: {name!r} contains {what}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

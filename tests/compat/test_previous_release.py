@@ -1,4 +1,4 @@
-"""The previous release beside this one: clients, bridges, workers, permissions and state."""
+"""Compatibility of clients, bridges, workers, permissions and state with the previous release."""
 
 import asyncio
 import json
@@ -21,12 +21,12 @@ from tests.support.product.eventually import eventually
 from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
-    becomes,
     client_of,
     ended,
-    is_parked,
+    is_deferred,
     make_wallets,
     signing_settings,
+    wait_until,
     weights_of,
 )
 from tests.support.product.previous_release import previous_release
@@ -55,7 +55,7 @@ class Releases:
         self._previous = previous
 
     def path(self, release: Release) -> dict[str, str]:
-        """The variable by which a process imports the packages of a release."""
+        """Return the variable that makes a process import the packages of a release."""
         return {"PYTHONPATH": str(self._previous if release == "previous" else ROOT)}
 
     async def nats(self, release: Release, name: str) -> NatsServer:
@@ -78,7 +78,7 @@ class Releases:
         return BridgeProcess(self.folder, variables)
 
     async def client(self, release: Release, identity: str, *addresses: str) -> Any:
-        """Read and write at some addresses with the client of a release; return what came back."""
+        """Read and write at some addresses with the client of a release; return the results."""
         request = {"addresses": addresses, "identity": identity, "token": token_of(identity)}
         output = await output_of(
             *(sys.executable, str(CLIENT), json.dumps(request)),
@@ -144,7 +144,7 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 devnet.set_hyperparameter(1, "WeightsSetRateLimit", 1500)
                 await devnet.advance(2)
                 scheduled = await sn1.put_weights(weights_of(devnet, 1, uid))
-                await becomes(sn1, scheduled.job_id, is_parked)
+                await wait_until(sn1, scheduled.job_id, is_deferred)
                 return scheduled.job_id
 
             async def final_state(job_id: str) -> JobState:
@@ -157,7 +157,7 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 first = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
                 assert (await ended(sn1, first.job_id)).state is JobState.CONFIRMED
                 deferred_by_old = await put_deferred(4)
-                # An upgrade: both run, then this release alone has what the previous one wrote.
+                # Upgrade: both releases run, then this one continues with the old state.
                 async with deployment.worker(**releases.path("this")):
                     both = await sn2.put_weights(weights_of(devnet, 2, 3))
                     assert (await ended(sn2, both.job_id)).state is JobState.CONFIRMED
@@ -165,7 +165,7 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                     assert await old.ends() == 0
                     assert await final_state(deferred_by_old) is JobState.CONFIRMED
                     deferred_by_new = await put_deferred(5)
-            # A rollback: the previous release alone has what this one wrote.
+            # Rollback: the previous release continues with the state of this one.
             async with deployment.worker(**releases.path("previous")):
                 assert await final_state(deferred_by_new) is JobState.CONFIRMED
                 again = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")

@@ -1,4 +1,4 @@
-"""The clients that others have published, unmodified, against `pylon up --devnet`."""
+"""The published clients, unmodified, against `pylon up --devnet`."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, 
 from pylon_devnet.population import hotkey
 from tests.support.product.environments import ROOT, python_with
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.job_deployment import becomes, gives
+from tests.support.product.job_deployment import has_error, wait_until
 from tests.support.product.product import Product
 
 SCRIPTS = ROOT / "tests" / "compat" / "scripts"
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256
 MINER = hotkey(NETUID, 64)
-"""It has a commitment and a certificate from the beginning."""
+"""A miner with a commitment and a certificate at genesis."""
 WRITTEN = "0x6869"
 NOTHING_THERE = {"get_own_revealed_commitments", "get_revealed_commitments"}
 """The devnet begins without revealed commitments."""
@@ -108,7 +108,7 @@ async def method_outcomes(
 
 
 def expected_failure(method: str, not_served: set[str]) -> str | None:
-    """The exception that a method raises; None where it returns something."""
+    """Return the name of the exception that a method raises; None if it returns a value."""
     if method in not_served:
         return "AttributeError"
     return "PylonNotFound" if method in NOTHING_THERE else None
@@ -129,7 +129,7 @@ def check(outcomes_by_key: Mapping[str, Any], not_served: set[str], methods: int
             assert MINER in json.dumps(outcome["returned"])
         if key.endswith(".get_own_commitment"):
             assert WRITTEN in json.dumps(outcome["returned"])
-        # Both flavours saw the same, apart from newer blocks.
+        # Both flavours have the same result, except for newer blocks.
         other = key.replace("async.", "sync.")
         assert outcome.keys() == outcomes_by_key[other].keys()
 
@@ -174,8 +174,8 @@ async def outcomes(product: Product, version: str, *calls: Call) -> list[Mapping
     """Return the results or exceptions of a published client's calls as sn2.
 
     Args:
-        product: as it runs.
-        version: of the client.
+        product: the running product.
+        version: version of the client.
         calls: the accessor, the method and the arguments of each.
     """
     oldest = version == "1.0.0"
@@ -233,7 +233,7 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
         weights_status(await product.devnet.best_number()),
     )
     assert (submitted(before), submitted(first), submitted(newest)) == (False, True, True)
-    # No block was made since: the chain shows nothing of them yet.
+    # No block was made since then: the weights are not on the chain yet.
     assert not (await sn2.get_weights_status(job.epoch_block)).weights_on_chain
     assert not (await sn2.get_job(job.job_id)).has_ended
     await product.devnet.control("POST", "/resume")
@@ -244,7 +244,7 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
 async def test_a_key_pair_is_returned_with_both_halves_before_it_is_on_the_chain(
     product: Product, sn2: AsyncIdentity, version: str
 ) -> None:
-    """The published clients have its model, and no method that asks for it."""
+    """The published clients have the model, but no method that requests a key pair."""
     path = "/api/v1/identity/sn2/subnet/2/certificates/self"
     async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as http:
         answer = await http.post(
@@ -273,7 +273,7 @@ async def test_weights_before_the_hotkey_is_registered_wait_for_the_end_of_the_e
         (put,) = await outcomes(product, version, put_weights(6))
         assert "returned" in put
         job = (await sn2.get_jobs()).jobs[0]
-        await becomes(sn2, job.job_id, gives(ErrorCode.NOT_REGISTERED))
+        await wait_until(sn2, job.job_id, has_error(ErrorCode.NOT_REGISTERED))
         assert job.accepted_block is not None
         assert (await sn2.get_weights_status(job.accepted_block)).weights_submitted
         await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)

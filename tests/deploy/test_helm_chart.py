@@ -26,7 +26,7 @@ MINE: dict[str, Any] = {
 
 
 def comparable(manifests: list[Manifest]) -> dict[tuple[str, str], Manifest]:
-    """The manifests by kind and name, without what makes pods roll, and with one image."""
+    """Return the manifests by kind and name, without annotations and hashes that roll out pods."""
     found: dict[tuple[str, str], Manifest] = {}
     for manifest in copy.deepcopy(manifests):
         manifest["metadata"]["name"] = without_hash(manifest["metadata"]["name"])

@@ -1,4 +1,4 @@
-"""The image and the composition, as far as they can be checked where no container runs."""
+"""Checks of the image and the compose files that need no container engine."""
 
 import json
 import re
@@ -33,7 +33,7 @@ TLS_SERVICES: dict[str, dict[str, Any]] = TLS["services"]
 
 
 def instruction(name: str) -> list[str]:
-    """The last instruction of a name in the Dockerfile, in its exec form."""
+    """Return the last instruction with a name in the Dockerfile, in its exec form."""
     found = re.findall(rf"^(?:\s*){name} (\[.*\])$", DOCKERFILE, re.MULTILINE)
     return json.loads(found[-1])
 
@@ -163,7 +163,7 @@ async def test_the_command_of_the_image_serves_the_readmes_request(
 
 
 def health_command() -> list[str]:
-    """The command of the image's healthcheck."""
+    """Return the command of the image's healthcheck."""
     (command,) = re.findall(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     return json.loads(command)
 
@@ -226,7 +226,7 @@ def test_nats_accepts_new_users_without_a_restart() -> None:
     rewrite, reload, restart = commands.splitlines()
 
     writer = rewrite.removeprefix("docker compose run --rm ")
-    # A signal by the engine itself would switch off the restart policy; by the server it does not.
+    # A signal from the engine would disable the restart policy; one from nats-server does not.
     server, *command = reload.removeprefix("docker compose exec ").split()
     assert command == ["nats-server", "--signal", "reload=1"]
     assert SERVICES[server]["restart"] == "unless-stopped"
@@ -238,7 +238,7 @@ def test_nats_accepts_new_users_without_a_restart() -> None:
     ]
     assert volume in {mount.split(":")[0] for mount in SERVICES[server]["volumes"]}
     assert restart == "docker compose up -d --no-deps reader signer bridge"
-    # A change of the files of settings replaces the containers that read them, and not the server.
+    # A change of a settings file recreates the containers that read it, but not the server.
     assert not any("PYLON" in name for name in SERVICES[server]["environment"])
 
 
@@ -257,7 +257,7 @@ def test_services_run_without_privileges(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
-    # The image's own healthcheck knows what a container runs.
+    # The healthcheck of the image detects which process a container runs.
     assert ("healthcheck" in service) == (name in {"nats", "nats-conf"})
     assert set(service.get("depends_on", {})) <= set(SERVICES)
 

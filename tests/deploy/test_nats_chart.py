@@ -1,4 +1,4 @@
-"""The values for the official NATS chart, and what it makes of them."""
+"""The values for the official NATS chart, and the manifests that it renders from them."""
 
 from pathlib import Path
 from typing import Any

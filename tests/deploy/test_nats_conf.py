@@ -1,4 +1,4 @@
-"""`nats.conf` and what `pylon nats-conf` writes for it, read by a real nats-server."""
+"""`nats.conf` and the output of `pylon nats-conf`, read by a real nats-server."""
 
 import shutil
 import ssl
@@ -33,7 +33,7 @@ BOB = {
 
 
 async def configured(folder: Path, **more: str) -> Path:
-    """The project's `nats.conf` in a folder, with the access of some settings beside it."""
+    """Copy the project's `nats.conf` to a folder, and write the users for some settings."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 -- nothing else runs yet
     shutil.copy(ROOT / "nats.conf", folder)
     access = folder / "nats-access" / "access.conf"

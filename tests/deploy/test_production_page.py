@@ -1,4 +1,4 @@
-"""The page about production, done from top to bottom, and what a cluster has then."""
+"""Run the commands of the production page in order, and check the resulting cluster."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ class Deployed:
 
 
 def commands() -> list[str]:
-    """The blocks of the section, in their order."""
+    """Return the code blocks of the section in their order."""
     _, section = PAGE.read_text().split("## In production\n")
     return re.findall(r"```bash\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
 
@@ -80,7 +80,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
         )
         stand_in.chmod(0o755)
     done = subprocess.run(
-        # The last but one is done again after a change.
+        # The page says to repeat the last command but one after a change.
         ["bash", "-euo", "pipefail", "-c", "".join([*commands(), commands()[-2]])],
         cwd=project,
         env={
@@ -112,7 +112,7 @@ def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
 
 
 def mounted_secrets(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """The Secrets of a pod's volumes, each with its `name`, and `items` where not all of it."""
+    """Return the Secrets of a pod's volumes: `name`, and `items` if only some keys are mounted."""
     found: list[dict[str, Any]] = []
     for volume in pod["spec"]["volumes"]:
         if "secret" in volume:
@@ -165,7 +165,7 @@ def test_the_hotkey_of_each_identity_is_where_its_settings_say(deployed: Deploye
 
 
 def on_this_machine(text: str, folder: Path, number: int, ports: list[int]) -> str:
-    """A configuration of the cluster's, in the words of this machine."""
+    """Return a configuration of the cluster with addresses and folders of this machine."""
     own, monitor = ports[2 * number : 2 * number + 2]
     text = re.sub(
         r"nats-(\d)\.nats-headless(:|\\x3a)6222",
@@ -240,7 +240,7 @@ def test_the_release_is_of_the_chart_that_the_values_are_for(deployed: Deployed)
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_the_stand_ins_refuse_commands_in_the_wrong_order(tmp_path: Path, missing: int) -> None:
-    # A namespace and a repository that nobody has made.
+    # The namespace and the repository do not exist.
     command = (
         ["kubectl", "-n", "pylon", "create", "secret", "generic", "pylon-tokens"],
         ["helm", "upgrade", "--install", "nats", "nats/nats", "-n", "pylon", "-f", "values.yaml"],

@@ -1,4 +1,4 @@
-"""A real Prometheus reads a worker and a bridge with the shipped rules."""
+"""A real Prometheus scrapes a worker and a bridge with the shipped rules."""
 
 import re
 import shutil
@@ -30,13 +30,13 @@ EXPECTED_SERIES = (
     "pylon_publisher_leader == 1",
     "pylon_last_published_age_seconds",
 )
-# A second worker would have to be there for these.
+# Alerts that fire if the only worker is down.
 _ENDED = {"PylonWorkersDown", "PylonTargetDown"}
 
 
 @dataclass
 class Watched:
-    """Prometheus, and what it reads."""
+    """Prometheus and its targets."""
 
     prometheus: PrometheusServer
     worker: WorkerProcess
@@ -53,7 +53,7 @@ class Watched:
 
 
 def configuration(folder: Path, targets: dict[str, list[str]]) -> Path:
-    """Write the shipped configuration for these targets by job, and rules that do not wait."""
+    """Write the shipped configuration with these targets by job, and rules without `for`."""
     shutil.copytree(OBSERVE, folder)
     (folder / "metrics-token").write_text(TOKEN)
     config: dict[str, Any] = yaml.safe_load((folder / "prometheus-compose.yaml").read_text())

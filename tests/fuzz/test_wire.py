@@ -1,7 +1,7 @@
-"""A hundred thousand messages at every subject, stream and header, most of them wrong.
+"""Send 100,000 mostly invalid messages to every subject and stream of a worker.
 
-Each is answered, or is left unanswered by a rule that has a name; and the worker stays as it was.
-`PYLON_FUZZ_SEED` chooses others, `PYLON_FUZZ_MESSAGES` how many there are.
+Each message gets a reply, or a named rule explains why not; the worker keeps working. The variable
+`PYLON_FUZZ_SEED` selects other messages, and `PYLON_FUZZ_MESSAGES` sets their number.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ async def deployment(tmp_path: Path, sdk_home: Path) -> AsyncGenerator[Deploymen
     options = DevnetOptions(port=0, block_time_s=1, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet:
         make_wallets(tmp_path, devnet)
-        # The flood's commitments must leave room for later ones.
+        # The flood's commitments must leave space for later ones.
         devnet.set_storage("Commitments", "MaxSpace", [], 1_000_000)
         rules = authorization_config(deployment_settings(identities=SUBNETS))
         async with NatsServer(tmp_path, rules) as server:
@@ -93,7 +93,7 @@ async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: D
             for _ in range(WINDOWS):
                 await flood.send(islice(requests, MESSAGES // WINDOWS))
                 await measure()
-            await flood.settle()  # before garbage is the newest event, which requests then return
+            await flood.settle()  # before the newest event is garbage, which requests then return
             await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
             await flood.settle()
         await measure()
@@ -101,7 +101,7 @@ async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: D
         print(tally, [size // 1_000_000 for size in memory_bytes])  # noqa: T201 -- shown on failure
         assert tally.wrong == []
         assert tally.sent == MESSAGES + STREAM_MESSAGES
-        # Everything has come of it that must, and nothing else.
+        # Every message had its expected outcome, and no other.
         assert tally.outcomes[Outcome.DENIED] == tally.denials
         answers = tally.codes.total() + tally.stored.total()
         assert tally.outcomes[Outcome.ANSWERED] == answers
@@ -119,10 +119,10 @@ async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: D
 
 @asynccontextmanager
 async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
-    """Stop the chain when it has made a block per MESSAGES_PER_BLOCK messages, and some more.
+    """Limit the chain to a block per MESSAGES_PER_BLOCK messages plus BLOCKS_AHEAD_MAX.
 
-    A flooded worker publishes as fast as the machine lets it. It may lag by at most the 300 blocks
-    that it fills in; otherwise it rightly reports that blocks were missed.
+    A flooded worker publishes as fast as the machine allows. If it lagged by more than the 300
+    blocks that it fills in, it would correctly report missed blocks.
     """
 
     async def limit_blocks() -> None:
@@ -141,7 +141,7 @@ async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
 
 
 async def still_works(deployment: Deployment) -> None:
-    """Events come, reads are answered, and every lane of every identity brings a job to its end."""
+    """Assert that events arrive, reads succeed, and a job of each identity and kind ends."""
     url = deployment.nats.url
     async with _connected(url, None, "") as reader:
         blocks = event_log_via_worker(reader)
@@ -154,7 +154,7 @@ async def still_works(deployment: Deployment) -> None:
         for netuid in SUBNETS.values():
             await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")
     await asyncio.gather(*(writes_still_work(deployment, name) for name in SUBNETS))
-    # Of what is queued, garbage is gone: the rest are jobs of the flood that the chain makes wait.
+    # The queue has no garbage left: the remaining messages are jobs that wait for the chain.
     await comes_true(lambda: _only_open_jobs_are_queued(deployment))
 
 

@@ -1,4 +1,4 @@
-"""Makes calls of a published client, one by one; run in an environment that holds only that.
+"""Call methods of a published client, in an environment that contains only that client.
 
 Argument: a JSON object of the address, the identity, and the calls: the accessor, the method and
 the arguments of each. The accessor `models` gives a body to the model of that name instead. Prints
@@ -11,14 +11,14 @@ import sys
 import warnings
 from typing import Any
 
-# The first of them is deprecated by its own successor.
+# A newer client warns that its module of the oldest client is deprecated.
 warnings.simplefilter("ignore")
 
 
 def result_of(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"returned": json.loads(use(**arguments).model_dump_json())}
-    except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 -- every exception is a result
         return {"raised": type(error).__name__, "text": str(error)}
 
 

@@ -1,4 +1,4 @@
-"""Calls every method of a published client; run in an environment that holds only that.
+"""Call every method of a published client, in an environment that contains only that client.
 
 Argument: a JSON object of the address, the identity, and a value for each parameter's name. Prints
 a JSON object: the result of each method, or the exception that it raised, by
@@ -15,14 +15,14 @@ import urllib.request
 import warnings
 from typing import Any
 
-# The first of them is deprecated by its own successor, which both versions here have.
+# A newer client warns that its module of the oldest client is deprecated.
 warnings.simplefilter("ignore")
 
 
 def methods_of(api: Any) -> dict[str, inspect.Signature]:
     """Return the public methods, writes first, so that reads find something.
 
-    Of these `set_commitment` is the last, since v1 shows no commitment that is sealed.
+    `set_commitment` is the last write, because v1 does not return sealed commitments.
     """
     methods = {
         name: inspect.signature(method)

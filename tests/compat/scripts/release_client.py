@@ -1,7 +1,7 @@
-"""Reads and writes with the client of some release at several addresses.
+"""Read and write with the client of a release at several addresses.
 
-Argument: a JSON object of addresses, and of the identity and its token. Prints a JSON object: where
-the client was imported from, and for each address what came back.
+Argument: a JSON object with the addresses, the identity and its token. Prints a JSON object: the file of
+the imported client, and the results by address.
 """
 
 import asyncio

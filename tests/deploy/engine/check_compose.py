@@ -1,4 +1,4 @@
-"""The composition as its page describes it, on an engine, with a simulated chain beside it."""
+"""The compose deployment of its page, on a container engine, with a simulated chain."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Composition:
         """Run a line of the page, which begins with `docker compose`."""
         arguments = command.removeprefix("docker compose ").split()
         if arguments[0] == "exec":
-            arguments.insert(1, "-T")  # there is no terminal here
+            arguments.insert(1, "-T")  # tests have no terminal
         files = ["-f", "docker-compose.yaml", "-f", "devnet.yaml", "-p", self.name]
         argv = [*self.docker.compose, *files, *arguments]
         return output(argv, self.docker.environment, self.folder)
@@ -74,7 +74,7 @@ class Composition:
 
 
 def change_of_identities() -> list[str]:
-    """The commands of the page, one a line."""
+    """Return the commands of the page that change the identities."""
     _, section = PAGE.split("\n## Identities and tokens\n")
     (block, *_) = re.findall(r"```bash\n(docker compose .*?)```", section, re.DOTALL)
     return block.splitlines()

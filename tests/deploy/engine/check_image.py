@@ -1,4 +1,4 @@
-"""The image as an engine builds and runs it."""
+"""The image, built and run by a container engine."""
 
 import json
 from collections.abc import Iterator

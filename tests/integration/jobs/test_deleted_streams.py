@@ -23,12 +23,12 @@ from tests.support.product.deployment import token_of
 from tests.support.product.eventually import comes_true, eventually
 from tests.support.product.job_deployment import (
     SUBNETS,
-    becomes,
     client_of,
     ended,
-    is_parked,
+    is_deferred,
     make_wallets,
     signing_settings,
+    wait_until,
     weights_of,
 )
 from tests.support.product.product import free_ports
@@ -170,17 +170,17 @@ async def test_a_job_whose_message_was_lost_is_requeued_beside_newer_ones(
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
         await devnet.advance(2)
         running_here.makes_blocks.clear()
-        parked = await identity.put_weights(weights_of(devnet, 2, 4))
-        await becomes(identity, parked.job_id, is_parked)
+        deferred = await identity.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(identity, deferred.job_id, is_deferred)
         await running_here.delete(JOB_QUEUE)
         # While the chain makes no blocks, this job keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
         await running_here.worker.logs(
-            f"Requeued job {parked.job_id} of sn2: it was missing in the queue"
+            f"Requeued job {deferred.job_id} of sn2: it was missing in the queue"
         )
         await devnet.advance(LIMIT_BLOCKS)
         running_here.makes_blocks.set()
-        for job in (parked, newer):
+        for job in (deferred, newer):
             assert (await ended(identity, job.job_id)).state is JobState.CONFIRMED
         assert len(errors_of(running_here.worker)) == 1
     assert sum(sum(calls.values()) for calls in devnet.applied_counts().values()) == 3

@@ -16,9 +16,9 @@ from tests.support.product.eventually import comes_true
 from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
-    becomes,
     ended,
-    is_parked,
+    is_deferred,
+    wait_until,
     weights_of,
 )
 
@@ -98,10 +98,10 @@ async def test_a_deferred_job_can_be_superseded_or_cancelled(
         await ended(sn2, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1500)
         await devnet.advance(2)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await becomes(sn2, parked.job_id, is_parked)
+        deferred = await sn2.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(sn2, deferred.job_id, is_deferred)
         newer = await sn2.put_weights(weights_of(devnet, 2, 5))
-        old = await sn2.get_job(parked.job_id)
+        old = await sn2.get_job(deferred.job_id)
         assert old.state is JobState.SUPERSEDED
         assert old.superseded_by == newer.job_id
         assert old.last_error is not None
@@ -124,11 +124,11 @@ async def test_a_deferred_job_does_not_block_other_mechanisms(
         await ended(sn2, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1500)
         await devnet.advance(2)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await becomes(sn2, parked.job_id, is_parked)
+        deferred = await sn2.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(sn2, deferred.job_id, is_deferred)
         other = await sn2.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
         assert (await ended(sn2, other.job_id)).state is JobState.CONFIRMED
-        assert is_parked(await sn2.get_job(parked.job_id))
+        assert is_deferred(await sn2.get_job(deferred.job_id))
     assert deployment.applied() == 2
 
 

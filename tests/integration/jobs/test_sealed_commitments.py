@@ -27,7 +27,7 @@ from tests.integration.devnet.test_btcli import btcli
 from tests.support.chain.timelock import ROUND_1000
 from tests.support.product.environments import ROOT, python_with
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
-from tests.support.product.job_deployment import Deployment, IdentityOf, becomes
+from tests.support.product.job_deployment import Deployment, IdentityOf, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,7 +67,7 @@ async def test_revealed_commitments_are_read_as_they_were_sealed(
         # The devnet accepts a text only if it is the sealed one, prefixed by its length.
         devnet.reveal_commitment(2, OWN, TEXT)
         await devnet.advance(3)
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
 
         async def is_read() -> bool:
             read = (await sn2.get_own_revealed_commitments()).commitments
@@ -105,7 +105,7 @@ async def test_a_failed_reveal_is_shown_by_the_job_and_the_reads(
         made = await sealed(sn2)
         devnet.drand_signature(made.reveal_round, ROUND_1000)
         await devnet.advance(3)
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
 
         async def is_shown() -> bool:
             commitment: Any = (await sn2.get_own_typed_commitment()).commitment
@@ -122,7 +122,7 @@ async def test_a_newer_commitment_supersedes_it(
         sn2 = await identity("sn2")
         made = await sealed(sn2)
         await sn2.set_commitment("ff")
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
 
 
 class Stored:

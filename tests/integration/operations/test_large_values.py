@@ -30,7 +30,7 @@ async def test_a_large_reply_arrives_over_both_transports(pylon: ReadsDeployment
     assert pylon.connections["open"].nats.max_payload == LIMIT_BYTES
     for operation, at in ((reads.LATEST_NEURONS, {}), (reads.NEURONS_AT, {"block_number": 2})):
         params: dict[str, Any] = at
-        got = [await pylon.ask(via, operation, netuid=1, **params) for via in Via]
+        got = [await pylon.query(via, operation, netuid=1, **params) for via in Via]
         assert got[0].body == got[1].body
         assert len(got[0].body["neurons"]) == 256
         assert len(wire.encode(got[0].body)) > 2 * LIMIT_BYTES
@@ -57,7 +57,7 @@ async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
 
 async def test_a_new_worker_loads_the_snapshot_from_its_parts(pylon: ReadsDeployment) -> None:
     async def is_published() -> bool:
-        return (await pylon.ask(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
+        return (await pylon.query(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
 
     await comes_true(is_published)
     pylon.devnet.clear_requests()

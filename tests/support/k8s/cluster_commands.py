@@ -1,7 +1,7 @@
-"""Stand-ins for `docker`, `kubectl` and `helm`, as far as the page about production goes.
+"""Fakes of `docker`, `kubectl` and `helm`, limited to the commands of the production page.
 
-A script that is run under one of these names, with its cluster as files in the folder $CLUSTER. As
-a cluster would, it refuses namespaces, images and charts that do not exist yet.
+The first argument is the command. The cluster is the folder $CLUSTER, with one file per object. The
+fakes refuse namespaces, images and charts that do not exist yet, as a cluster does.
 """
 
 import argparse

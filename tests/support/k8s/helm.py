@@ -1,7 +1,7 @@
-"""The output of `helm template` for the project's chart, as far as its templates go.
+"""Render the project's chart as `helm template` does, limited to what its templates use.
 
-Of Go's templates it knows `{{ .Values.x }}`, `.`, `toYaml`, `nindent`, `quote`, `sha256sum`, and
-the blocks `if` and `with`; anything else is refused. Where Helm is at hand, a test compares both.
+Of Go's templates it supports `{{ .Values.x }}`, `.`, `toYaml`, `nindent`, `quote`, `sha256sum`, and
+the blocks `if` and `with`; anything else is refused. If Helm is installed, a test compares both.
 """
 
 import hashlib

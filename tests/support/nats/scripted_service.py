@@ -1,4 +1,4 @@
-"""A small real service for tests of the client, over HTTP and over NATS, with one script."""
+"""A scripted service over HTTP and over NATS, for tests of the client."""
 
 import asyncio
 import socket
@@ -75,10 +75,10 @@ def sample_reply(request_received: ReceivedRequest) -> BaseModel:
 
 @dataclass
 class ScriptedService:
-    """Replies with the result of `answer`; before that, raises each of `failures` once.
+    """A service that replies with the result of `answer`, after it has raised each of `failures`.
 
     Attributes:
-        netuid: of the identity; clients notice a change as they do with the real service.
+        netuid: subnet of the identity; clients detect a change as with the real service.
         silent: do not reply to any request.
     """
 
@@ -99,7 +99,7 @@ class ScriptedService:
 
     @asynccontextmanager
     async def over_http(self) -> AsyncGenerator[str]:
-        """The service's URL."""
+        """Serve HTTP within the block; yield the URL."""
         routes = [Route("/api/v1/identities", self._identities)]
         # Fixed paths come before paths with parameters that would match them.
         rows = [row for row in OPERATIONS.values() if row is not IDENTITIES]
@@ -125,13 +125,13 @@ class ScriptedService:
 
     @asynccontextmanager
     async def over_nats(self, folder: Path) -> AsyncGenerator[str]:
-        """The URL of a NATS server that the service listens at."""
+        """Run a NATS server and the service within the block; yield the URL of the server."""
         async with NatsServer(folder, AUTHORIZATION) as server, self.worker(server.url):
             yield server.url
 
     @asynccontextmanager
     async def worker(self, url: str) -> AsyncGenerator[None]:
-        """Serve requests of a NATS server that runs already."""
+        """Serve requests of a running NATS server within the block."""
         options = ConnectionOptions((url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         working: set[asyncio.Task[None]] = set()

@@ -18,8 +18,8 @@ class Phase:
     """The requests of honest callers during one kind of attack, or between two attacks.
 
     Attributes:
-        latencies_s: of requests that succeeded, by their kind.
-        failures: of the others, by kind and reason.
+        latencies_s: latencies of successful requests, by kind.
+        failures: number of failed requests, by kind and reason.
         lags: published blocks behind the chain, as seen by a listener, once per second.
     """
 
@@ -50,17 +50,17 @@ class Phase:
 
 @dataclass
 class AttackFigures:
-    """All of a run.
+    """The results of a run.
 
     Attributes:
         phases: by the name of the attack; "quiet" between attacks.
-        memory_mb: of each process at the end of each round.
+        memory_mb: memory of each process at the end of each round.
         cached_mb: size of the worker's read cache, which is bounded, at these moments.
         restarted: processes with another pid than at the start.
         restarts_of_parts: restarts of the worker's parts, by part.
-        missed_blocks: blocks that the honest listener was not sent.
+        missed_blocks: blocks that the honest listener did not receive.
         rounds: number of runs of each attack.
-        seconds: of the whole run.
+        seconds: duration of the run.
     """
 
     phases: defaultdict[str, Phase] = field(default_factory=lambda: defaultdict(Phase))
@@ -79,7 +79,7 @@ class AttackFigures:
 
     @property
     def settled(self) -> Phase:
-        """Return all phases except floods and the times after them, which work off the backlog."""
+        """Return all phases except floods, and the times after floods with their backlog."""
         return self._without(FLOODS | {after(name) for name in FLOODS})
 
     def _without(self, names: Collection[str]) -> Phase:

@@ -37,7 +37,7 @@ _CHANGES: Final = {
     "change to an end": ENDED,
 }
 
-_A_HOTKEY: Final = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+_EXAMPLE_HOTKEY: Final = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
 STEPS: Final = tuple(
     f"{when} {action}"
@@ -64,7 +64,7 @@ def die_at(step: str) -> None:
         return states is None or (len(arguments) > 2 and arguments[2] in states)
 
     def hold(leases: Leases, name: str) -> Any:
-        if len(name) == len(_A_HOTKEY):  # the lease of a hotkey, not that of the publisher
+        if len(name) == len(_EXAMPLE_HOTKEY):  # the lease of a hotkey, not that of the publisher
             _die()
         return original(leases, name)
 

@@ -87,7 +87,8 @@ class Workers:
         stops_at_step = (
             role is SIGNER and self._random.random() < 0.5 and not self._no_more_faults.is_set()
         )
-        step = self._steps.popleft() if stops_at_step and self._steps else ""
+        may_stop = stops_at_step and bool(self._steps) and self._limiter.try_acquire()
+        step = self._steps.popleft() if may_stop else ""
         argv = (
             ("-m", "tests.support.product.dying_worker", step)
             if step

@@ -1,4 +1,4 @@
-"""Running tests against a copy of the tree in which one defence is switched off."""
+"""Run tests against a copy of the tree in which one defence is switched off."""
 
 import argparse
 import asyncio
@@ -20,9 +20,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
 HANGS_AFTER_S: Final = 60.0
-"""Limit of one wait of a test here, in seconds: many mutants cause a wait that never ends."""
+"""Timeout of one wait of a test, in seconds: many mutants cause a wait that never ends."""
 RUN_MAX_S: Final = 900.0
-"""Limit of one run of pytest, in seconds."""
+"""Timeout of one run of pytest, in seconds."""
 _LEAK: Final = "secrets were written"
 _NOT_COPIED: Final = shutil.ignore_patterns(
     ".git", ".venv*", ".nox", "__pycache__", ".*_cache", ".hypothesis", "node_modules"
@@ -179,7 +179,7 @@ async def run_tests(root: Path, tests: Sequence[str], *, first_only: bool) -> tu
     except TimeoutError:
         return -1, f"no result within {RUN_MAX_S:g} s"
     finally:
-        # Also what pytest started and did not end.
+        # Also kill processes that pytest started and did not end.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
@@ -195,7 +195,7 @@ async def result_of(mutant: Mutant) -> Result:
         code, output = await run_tests(root, mutant.tests, first_only=True)
     by = tuple(_FAILED.findall(output))
     if code == 1 and not by and _LEAK in output:
-        by = ("the look for secrets after the session",)
+        by = ("the search for secrets after the session",)
     outcome = Outcome.SURVIVED if code == 0 else Outcome.KILLED if by else Outcome.BROKEN
     return Result(outcome, by, time.monotonic() - began_s, output)
 

@@ -1,4 +1,4 @@
-"""The whole product as its users run it: `pylon up --devnet`, as a real process tree."""
+"""The whole product: `pylon up --devnet` as a process tree."""
 
 import asyncio
 import contextlib
@@ -53,9 +53,14 @@ def processes_under(pid: int) -> dict[int, str]:
 
 @dataclass
 class Product:
-    """`async with Product(tmp_path) as product:` runs `pylon up --devnet` on free ports.
+    """Run `pylon up --devnet` on free ports: `async with Product(tmp_path) as product:`.
 
-    The folder is both its home and its working directory; settings are further variables.
+    Attributes:
+        folder: its working directory; its home is `home` below it.
+        block_time_s: seconds per block of the devnet.
+        fresh: start with `--fresh`.
+        settings: further variables.
+        output: everything that it has printed since its start.
     """
 
     folder: Path
@@ -104,7 +109,7 @@ class Product:
         ]
 
     async def start(self) -> None:
-        """Start it, and return when it is ready."""
+        """Start the processes, and return when Pylon is ready."""
         self.output = ""
         self._process = await asyncio.create_subprocess_exec(
             *self.argv(),
@@ -126,7 +131,7 @@ class Product:
             append_output(self.folder, line)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it with a signal, and return its exit code."""
+        """Send a signal to `pylon up`, and return its exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         async with asyncio.timeout(HANGS_AFTER_S):

@@ -18,10 +18,12 @@ POLL_S = 0.01
 
 
 class StubWorker:
-    """Replies `answer`, a body or a failure, while `gate` is set; it is set at first.
+    """A worker that sends the same reply to every request.
 
     Attributes:
-        asked: every request that has arrived.
+        reply: the body, or the failure.
+        gate: replies are sent while it is set; it is set at first.
+        requests: every request that has arrived.
     """
 
     def __init__(self) -> None:
@@ -54,7 +56,7 @@ class StubWorker:
             await connection.close()
 
     async def has_received(self, times: int) -> None:
-        """Wait until that many requests have arrived."""
+        """Wait until a number of requests have arrived."""
         async with asyncio.timeout(HANGS_AFTER_S):
             while len(self.requests) < times:
                 await asyncio.sleep(POLL_S)

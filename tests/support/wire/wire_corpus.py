@@ -1,7 +1,7 @@
-"""Messages that may come over the wire, valid and invalid ones, generated from a seed.
+"""Generate valid and invalid NATS messages from a seed.
 
-Hypothesis draws the parts, and the same seed combines them into messages: drawing a whole message
-would take longer than sending it.
+Hypothesis draws the parts once, and a random source with the same seed combines them: drawing a
+whole message takes longer than sending it.
 """
 
 import json
@@ -33,7 +33,7 @@ from tests.support.wire import wire_strategies as strategies
 AnyOperation = Operation[Any, Any]
 
 WAITING = (SET_COMMITMENT, SET_REVEALED_COMMITMENT, GENERATE_CERTIFICATE)
-"""Operations whose reply waits for the chain; this run sets a short deadline for them."""
+"""Operations whose reply waits for the chain; their requests get a short deadline."""
 WAIT_S = 0.5
 CONTROL_LINE_MAX_BYTES = 3900
 USERS = ("open", "bridge", *SUBNETS)
@@ -58,7 +58,7 @@ class WireMessage:
 
     Attributes:
         user: the sender.
-        headers: the whole block, as bytes; empty for none.
+        headers: encoded header block; empty without headers.
         operation: the requested operation, if its subject names one.
     """
 
@@ -74,7 +74,7 @@ class Corpus:
     """The parts, and messages made of them.
 
     Args:
-        number: the seed.
+        number: seed.
         parts: number of parts of each kind.
     """
 

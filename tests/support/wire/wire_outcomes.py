@@ -25,15 +25,14 @@ _DISCOVERY = re.compile(rb"\$SRV\.(PING|INFO|STATS)(\.pylon)?")
 class Outcome(StrEnum):
     """The outcome of a message.
 
-    ANSWERED: exactly one reply arrives at its inbox.
-    ANSWERED_TO_NOBODY: it is answered, but no client subscribes to its inbox.
-    DENIED: the server refuses it, because its user may not publish there.
-    NO_INBOX: its reply subject is missing or is not an inbox; it is not answered.
-    FOREIGN_INBOX: it is a request of an identity with a reply subject of another user.
-    SERVER_INBOX: its reply subject is an inbox of a worker, which waits there for JetStream.
+    ANSWERED: exactly one reply arrives at the inbox of the sender.
+    ANSWERED_TO_NOBODY: a reply is sent, but no client subscribes to the inbox.
+    DENIED: the server refuses the message, because its user may not publish on the subject.
+    NO_INBOX: the reply subject is missing or is not an inbox; no reply is sent.
+    FOREIGN_INBOX: a request of an identity with the inbox of another user as its reply subject.
+    SERVER_INBOX: the reply subject is an inbox of a worker; no reply is sent.
     NOT_STORED: a worker published it on a subject that no stream stores.
-    NOT_ASKED: it is on a subject of service discovery that is not a request to Pylon, or on a
-        subject of cancellations.
+    NOT_ASKED: the subject belongs to service discovery of other services or to cancellations.
     """
 
     ANSWERED = "answered"

@@ -1,6 +1,6 @@
-"""Every example of the API's documentation works, here behind a proxy with a path prefix.
+"""Every example of the API documentation works behind a proxy with a path prefix.
 
-The proxy removes the prefix, so that whatever the product makes of it is the product's own.
+The proxy removes the prefix from requests and does not rewrite responses.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ OWN = {
     "identity_commitments_revealed_self",
     "identity_certificates_self",
 }
-"""404 until the identity's hotkey has written, and again once a sealed commitment is on top."""
+"""404 until the identity's hotkey has written, and again after a sealed commitment."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,7 +80,7 @@ async def test_every_example_is_accepted(proxy: httpx.AsyncClient) -> None:
 async def sent(
     proxy: httpx.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
 ) -> int:
-    """The status of an operation that is sent with its documented examples."""
+    """Send an operation with its documented examples, and return the status."""
     examples = {p["name"]: p["example"] for p in operation.get("parameters", ()) if "example" in p}
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     async with (

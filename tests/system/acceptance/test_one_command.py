@@ -1,4 +1,4 @@
-"""`pylon up --devnet` as its users meet it: real processes, real ports, real signals."""
+"""`pylon up --devnet` with real processes, ports and signals."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ FETCH = {
     "state_call:NeuronInfoRuntimeApi_get_neurons_lite",
     "state_call:SubnetInfoRuntimeApi_get_subnet_state",
 }
-"""Together they are one fetch of a subnet's neurons."""
+"""The two requests of one fetch of a subnet's neurons."""
 LATEST = "/api/v1/subnet/1/block/latest/neurons"
 
 
 async def block_after(product: Product, number: int, path: str = LATEST) -> dict[str, Any]:
-    """The first latest snapshot that is newer than a block."""
+    """Wait for a latest snapshot that is newer than a block, and return it."""
     async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             response = await product.get(path)
@@ -151,7 +151,7 @@ async def test_it_stops_in_time_when_every_process_hangs(tmp_path: Path) -> None
     children = processes_under(product.process.pid)
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
-    # Within which time, tests/unit/pylon/cli/up/test_supervisor.py asserts without a clock.
+    # tests/unit/pylon/cli/up/test_supervisor.py asserts the time limit with a fake clock.
     assert await product.stop() == 0
     for name in ("devnet", "worker", "bridge"):
         assert re.search(rf"{name} did not stop within [0-9.e-]+ s and was killed", product.output)
@@ -177,7 +177,7 @@ PYLON_NATS_STREAM_REPLICAS=3
     )
     async with Product(tmp_path) as product:
         assert "tracked subnets: 1, 2, 12\n" in product.output
-        assert "bridge.access" not in product.output, "its own questions are not logged"
+        assert "bridge.access" not in product.output, "its own requests are not logged"
         (warned,) = re.findall("(?m)^.*(?:WARNING|ERROR).*$", product.output)
         assert "their values have no effect: PYLON_BITTENSOR_NETWORK, " in warned
         recent = await product.get("/api/v1/subnet/64/block/recent/neurons")
@@ -211,7 +211,7 @@ async def test_the_devnet_continues_from_its_last_block(tmp_path: Path) -> None:
 
 async def test_a_fresh_start_discards_published_blocks(tmp_path: Path) -> None:
     async def block_hash(product: Product) -> str:
-        """The hash of a block of the devnet's past, which every start has from the beginning."""
+        """Return the hash of block 5, which exists at the start of every devnet."""
         return (await product.get("/api/v1/subnet/2/block/5/neurons")).json()["block"]["hash"]
 
     product = Product(tmp_path, block_time_s=0.25)
@@ -220,7 +220,7 @@ async def test_a_fresh_start_discards_published_blocks(tmp_path: Path) -> None:
         old = (await block_after(product, 40))["block"]["number"]
     product.fresh, product.block_time_s = True, 2.0
     async with product:
-        # Had the stream kept the old blocks, nothing would be published before the fortieth.
+        # If the stream still had the old blocks, the first published block would be above 40.
         new = (await block_after(product, 0))["block"]["number"]
         assert (await block_after(product, new))["block"]["number"] < old
         assert await block_hash(product) != old_hash

@@ -1,8 +1,7 @@
-"""Every line that users of the published service know from its readme works here as written.
+"""The programs, requests and commands of the published service's readme work unchanged.
 
-Programs and requests go to the readme's development server, beside a running product, with the
-readme's tokens; only addresses are substituted. Builds and changes happen in a copy of the
-checkout.
+Programs and requests use the readme's development server and its tokens; only addresses are
+substituted. Builds and changes happen in a copy of the checkout.
 """
 
 import asyncio
@@ -58,7 +57,7 @@ async def run(folder: Path, line: str, **more: str) -> str:
 def folder() -> Generator[Path]:
     """A folder for files of the checkout, which hold the public tokens of the devnet.
 
-    In a folder of pytest's, they would be taken for tokens that the product has written.
+    In pytest's folders, the search for secrets would report them.
     """
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
@@ -85,7 +84,7 @@ def _copied_to(copy: Path) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def address(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
-    """Where the development server listens, started by the readme's lines beside a product."""
+    """Start the development server with the readme's commands, and yield its address."""
     settings = {"PYLON_NATS_BRIDGE_PASSWORD": NATS_PASSWORD}
     async with Product(tmp_path_factory.mktemp("product"), settings=settings) as product:
         await run(checkout, readme.COPY_SETTINGS)
@@ -114,7 +113,7 @@ async def address(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 def on_this_machine(code: str, address: str) -> str:
-    """The code with the server's address, and with addresses of neurons instead of `5C…`."""
+    """Return the code with the server's address, and with hotkeys of neurons instead of `5C…`."""
     code = code.replace("localhost:8000", address)
     code = code.replace('"my_token"', '"my_open_access_token"')
     return code.replace("5C...", hotkey(1, 64)).replace("5D...", hotkey(1, 65))
@@ -161,7 +160,7 @@ async def test_a_check_of_the_readme_runs(line: str, checkout: Path) -> None:
 
 
 async def test_uv_resolves_the_development_requirements(checkout: Path) -> None:
-    """Resolved, and not installed, which takes minutes where nothing is cached."""
+    """Only resolve: an installation takes minutes without a cache."""
     try:
         printed = await run(checkout, f"{readme.SYNC} --dry-run")
     except AssertionError as error:

@@ -1,4 +1,4 @@
-"""The README's way to set weights, and what the chain, the stream and the operator see of it."""
+"""Set weights as in the README, and check the chain, the job stream and `pylon jobs`."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
         script.write_text(example.replace("localhost:8000", f"127.0.0.1:{product.port}"))
         announced, ended = (await run(product, sys.executable, script)).splitlines()
         assert re.fullmatch(r"CONFIRMED in block \d+", ended)
-        # The rate limit, 100 blocks, must outlast all that follows.
+        # The rate limit of 100 blocks must last until the end of the test.
         await product.devnet.control("POST", "/pause")
         (job,) = await own_jobs(product)
         assert ended.endswith(f" {job['included_block']}")
@@ -82,7 +82,7 @@ async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
             await stream.ends()
         assert stream.events == [("job", job)]
 
-        # Others have to wait for the subnet's rate limit: time to look at them, and to give up.
+        # The next weights wait for the rate limit: list, show and cancel them.
         neurons = (await product.get("/api/v1/subnet/2/block/latest/neurons")).json()["neurons"]
         weights = {"weights": {list(neurons)[1]: 1.0}}
         path = "/api/v1/identity/sn2/subnet/2/weights"

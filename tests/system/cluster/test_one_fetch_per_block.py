@@ -1,4 +1,4 @@
-"""Three workers, three bridges and five hundred clients cost the chain no more than one reader."""
+"""Three workers, three bridges and 500 clients cause one chain read per block and subnet."""
 
 import asyncio
 import json
@@ -36,11 +36,11 @@ FETCHES = {
 }
 
 ReadNeurons = Callable[[NetUid], Awaitable[int]]
-"""Asks for the latest neurons of a subnet, and returns at which block they were."""
+"""A function that reads the latest neurons of a subnet and returns their block number."""
 
 
 class Cluster:
-    """The running whole, whose chain moves only when it is told to."""
+    """The running processes; the chain makes blocks only on request."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Cluster:
             )
 
     async def read_with_all_clients(self) -> set[int]:
-        """Have each client ask for the latest neurons of a subnet; at which blocks they were."""
+        """Read the latest neurons of a subnet with each client; return their block numbers."""
         netuids = [NETUIDS[number % len(NETUIDS)] for number in range(len(self._clients))]
         requests = zip(self._clients, netuids, strict=True)
         return set(
@@ -74,11 +74,11 @@ class Cluster:
         )
 
     def numbers(self, netuid: NetUid) -> list[int]:
-        """The blocks of which a subnet's neurons were published."""
+        """Return the blocks whose neurons of a subnet were published."""
         return self._published.numbers(str(NeuronsEventSubject(netuid)))
 
     def fetches(self) -> Counter[tuple[str, int, int | None]]:
-        """How often each subnet was fetched at each block, as the chain node has it."""
+        """Return the number of fetches by method, subnet and block, as counted by the node."""
         return Counter(
             (record.method, record.params[0], record.block_number)
             for record in self.devnet.requests()
@@ -92,7 +92,7 @@ async def _read_until_answered(read_block: ReadNeurons, netuid: NetUid) -> int:
             try:
                 return await read_block(netuid)
             except (BasePylonException, httpx.HTTPError):
-                await asyncio.sleep(0.2)  # while NATS is on its way back
+                await asyncio.sleep(0.2)  # while NATS restarts
 
 
 async def _over_http(stack: AsyncExitStack, url: str) -> ReadNeurons:

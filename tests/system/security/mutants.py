@@ -1,4 +1,4 @@
-"""Defences that are switched off one at a time, and the tests that must then fail.
+"""Defences of the product, and the tests that must fail when one of them is switched off.
 
 nox -s mutants -- [NAME …]
 """

@@ -1,4 +1,4 @@
-"""Every attack in turn on the whole product, for a moment each; `nox -s attacks` takes its time."""
+"""Run each attack on the whole product for two seconds; `nox -s attacks` runs for longer."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A request that nobody waits for any more ends its work, and nobody else can end it."""
+"""A cancelled request ends its work; only its caller can cancel it."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
 ) -> None:
     alice = await nats.connect(user="alice")
     await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
-    # The service has taken the cancellation when it has taken what was sent behind it.
+    # After the next request, the service has received the cancellation.
     with contextlib.suppress(FailureError):
         await alice.request(ALICES, timeout_s=0.1)
     headers = {CANCEL_ID: "early"}

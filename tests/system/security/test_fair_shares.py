@@ -1,4 +1,4 @@
-"""One caller cannot take the places of the others, however long its requests wait."""
+"""Waiting requests of one caller do not use the capacity of other callers."""
 
 import asyncio
 import json
@@ -49,16 +49,16 @@ SETTINGS = {
 COMMITMENTS = MAX_WAITING_PER_CALLER + 44
 PUTS = 240
 WAITS_S = 250.0
-"""Timeout of the requests that wait, in seconds: close to the longest that a worker accepts."""
+"""Timeout of the waiting requests, in seconds: close to the maximum of a worker."""
 SLOW_CHAIN_S = 2 * WAITS_S
-"""Delay of each answer of the node, in seconds: no request that needs one can end in the test."""
+"""Delay of each response of the node, in seconds: no chain request can end during a test."""
 
 T = TypeVar("T")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def devnet() -> AsyncGenerator[Devnet]:
-    """A chain whose blocks come when a test asks for them, so that what is sent stays pending."""
+    """Start a chain that makes blocks only on request, so that extrinsics stay pending."""
     async with Devnet(
         DevnetOptions(port=0, tempo_blocks=2000, active=False, autostart=False)
     ) as node:
@@ -122,7 +122,7 @@ async def as_identity(
 
 
 async def assert_all_callers_answered(served: Served, names: Sequence[str]) -> None:
-    """Requests that need no chain are answered to identities and to open access."""
+    """Assert that requests that need no chain succeed, for identities and open access."""
     for name in names:
         caller = await served.nats.connect(user=name)
         put = await as_identity(caller, name, PUT_WEIGHTS.name, served.weights(name, 3))

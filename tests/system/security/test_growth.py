@@ -65,7 +65,7 @@ class Counted:
 
 @dataclass
 class JobBackend:
-    """The job service of a worker over a real job store, with counts of its messages."""
+    """The job handling of a worker over a real job store; counts its NATS messages."""
 
     connection: NatsConnection
     store: JobStore = field(init=False)
@@ -90,7 +90,7 @@ class JobBackend:
         )
 
     async def idle(self, identity: IdentityName) -> None:
-        """Do once all that an idle worker repeats for an identity."""
+        """Run the periodic tasks of an idle worker for an identity once."""
         for kind in JobKind:
             await self.acceptor.requeue_open_jobs(identity, kind)
         await JobCollector(WorkerMetrics(), [identity], self.store, head=lambda: None).collect()
@@ -105,12 +105,12 @@ class JobBackend:
 
 @dataclass
 class Grown:
-    """A ledger of an older version that has grown, and what was measured meanwhile.
+    """A large job store of an older version, and measurements of its growth.
 
     Attributes:
-        idle_before: messages that an idle worker sent and received with only few ended jobs.
-        indexing: the same for the first look at the open jobs of the identity with many.
-        indexing_peak_bytes: of memory meanwhile.
+        idle_before: messages of an idle worker with few ended jobs.
+        indexing: messages of the first list of the open jobs of the identity with many jobs.
+        indexing_peak_bytes: peak memory of that list.
     """
 
     backend: JobBackend
@@ -124,7 +124,7 @@ class Grown:
 async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grown]:
     users = authorization_config(deployment_settings(identities=SUBNETS))
     folder = tmp_path_factory.mktemp("nats")
-    # Nothing here is about power cuts, and writing through would take most of the time.
+    # Without a sync of each write, which would take most of the time.
     async with NatsServer(folder, users, sync_interval="2m") as nats:
         options = ConnectionOptions(urls=(nats.url,), user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)
@@ -151,7 +151,7 @@ async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grow
 async def bridge(
     grown: Grown, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[BridgeProcess]:
-    """A bridge, and what answers it about jobs."""
+    """Start a bridge, and a service that serves its job requests."""
     backend = grown.backend
     process = World().process()
     waits = JobWaiter(backend.store, partial(subscribe_jobs, backend.connection))
@@ -199,7 +199,7 @@ async def test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs(
     many = await grown.backend.count(lambda: grown.backend.idle(MANY))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # Each open job is read by the sweep of its kind and by the census, and queued.
+    # Each open job is read by the sweep of its kind and by the collector, and queued.
     assert many.sent <= few.sent + 3 * STILL_OPEN
     assert many.received <= few.received + 3 * STILL_OPEN
     assert many.received_bytes < few.received_bytes + 100_000

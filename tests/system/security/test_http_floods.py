@@ -1,4 +1,4 @@
-"""Callers that hold connections and streams take none from others, in a real bridge."""
+"""Callers that hold many connections and streams do not affect others, in a real bridge."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ ALICE = {"Authorization": f"Bearer {token_of('alice')}"}
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def worker(nats: Nats) -> AsyncGenerator[None]:
-    """A worker that answers every question with the same job."""
+    """Start a worker that replies to every request with the same job."""
     job = Job(
         job_id=JOB_ID,
         identity=IdentityName("alice"),
@@ -77,7 +77,7 @@ async def bridge_of(
 
 
 async def refused(bridge: BridgeProcess) -> dict[str, float]:
-    """How many connections were refused or closed, by reason."""
+    """Return the number of refused or closed connections, by reason."""
     response = await bridge.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
     return {
         sample.labels["reason"]: sample.value

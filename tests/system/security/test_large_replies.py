@@ -1,4 +1,4 @@
-"""Many large replies at once end no connection, though nats-server bounds what waits for one."""
+"""Many concurrent large replies do not exceed nats-server's limit of pending bytes."""
 
 import asyncio
 from pathlib import Path

@@ -43,7 +43,7 @@ LATEST: Final = "pylon.v1.open.chain.block.latest"
 
 
 class ServerUnderAttack:
-    """A server, its worker, and somebody who reads honestly all the time."""
+    """A server, its worker, and an honest reader; measures the memory of the server."""
 
     def __init__(self, server: NatsServer, worker: NatsConnection, reader: NatsConnection) -> None:
         self.server = server
@@ -88,7 +88,7 @@ async def attacked(tmp_path: Path) -> AsyncGenerator[ServerUnderAttack]:
 
 
 async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
-    """Connect without credentials, say something, and read nothing from then on."""
+    """Connect without credentials, send some lines, and stop reading."""
     host, _, port = url.removeprefix("nats://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1)
     writer.write(b'CONNECT {"verbose":false}\r\n' + b"".join(lines))
@@ -100,14 +100,14 @@ async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
 async def test_slow_readers_use_no_more_memory_than_the_limits_allow(
     attacked: ServerUnderAttack,
 ) -> None:
-    # The begun message is reserved whole, beside what waits to be read.
+    # The server reserves the whole size of a partial message, in addition to pending bytes.
     partial_message = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
     attackers = [
         await silent(attacked.server.url, b"SUB _INBOX.open.> 1\r\n", partial_message)
         for _ in range(ATTACKERS)
     ]
     try:
-        # More than all of them may leave unread, and their sockets' buffers.
+        # More bytes than the attackers may leave unread, including their socket buffers.
         for number in range(3 * MAX_PENDING_BYTES // len(REPLY)):
             await attacked.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
             await attacked.worker.nats.flush()
@@ -130,7 +130,7 @@ async def test_half_a_million_subscriptions_use_no_more_memory_than_the_limits_a
                 RawNats(attacked.server.url, None, "", lambda *_: None)
             )
             for number in range(SUBSCRIPTIONS // ATTACKERS):
-                # As many tokens as are allowed, none of them of another subscription.
+                # The maximum number of tokens, all of them unique.
                 tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
                 raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
                 if number % 1000 == 0:
@@ -213,7 +213,7 @@ def test_the_limits_fit_into_the_memory_of_every_manifest() -> None:
     }
     assert go_limits == {GO_MEMORY_LIMIT}
     assert int(GO_MEMORY_LIMIT.removesuffix("MiB")) < 4096
-    # The limits must leave room for Pylon's own clients.
+    # The limits must suffice for Pylon's own clients.
     assert REQUEST_MAX_BYTES < MAX_PAYLOAD_BYTES
     assert 2 * REPLIES_IN_FLIGHT_BYTES <= MAX_PENDING_BYTES
     assert MAX_SUBSCRIPTIONS > 1000

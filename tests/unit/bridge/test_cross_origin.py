@@ -63,7 +63,7 @@ async def test_a_page_of_another_origin_changes_nothing(
         ("", 403),
     ],
 )
-async def test_a_write_with_a_cookie_must_be_json(
+async def test_a_change_by_cookie_is_json(
     client: httpx.AsyncClient, nats: ScriptedNats, content_type: str, status: int
 ) -> None:
     await log_in(client)

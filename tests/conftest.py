@@ -75,7 +75,7 @@ class LeakCheck:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, text in report.sections:
             for what in leaks_in(text.encode(errors="replace"), self._secrets):
-                self._found.append(f"{report.nodeid}: {name!r} contains {what}")
+                self._found.append(f"{report.nodeid}: {name!r} holds {what}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -1,7 +1,7 @@
 """Read and write with the client of a release at several addresses.
 
-Argument: a JSON object with the addresses, the identity and its token. Prints a JSON object with the
-file of the imported client and the results by address.
+Argument: a JSON object with the addresses, the identity and its token. Prints a JSON object: the
+file of the imported client, and the results by address.
 """
 
 import asyncio

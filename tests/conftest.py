@@ -1,7 +1,6 @@
-"""What applies to all tests: each has a level, the slow ones come first, none may write a secret.
+"""Hooks for all tests: mark each test with its level, run slow files first, search for secrets.
 
-After the last test, the folders of the tests and the output that pytest captured are searched for
-secrets.
+After the last test, the hooks search the folders of the tests and the captured output for secrets.
 """
 
 import gc
@@ -50,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if levels.isdisjoint(marker.name for marker in item.iter_markers()):
             item.add_marker(level_of(item.path))
-    # Begun last, a slow file would keep one process busy while the others have nothing left.
+    # If a slow file started last, one process would run it while the others are idle.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -82,7 +81,7 @@ def unreadable_records() -> None:
 
 
 class LeakCheck:
-    """Fails a session in which a secret was written."""
+    """Fail the session if a secret was written."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""The previous release beside this one: clients, bridges, workers, permissions and state."""
+"""Compatibility of clients, bridges, workers, permissions and state with the previous release."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ from tests.support.product.eventually import eventually
 from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
-    becomes,
     client_of,
     ended,
-    is_parked,
+    is_deferred,
     make_wallets,
     signing_settings,
+    wait_until,
     weights_of,
 )
 from tests.support.product.previous_release import previous_release
@@ -56,7 +56,7 @@ class Releases:
         self._previous = previous
 
     def path(self, release: Release) -> dict[str, str]:
-        """The variable by which a process imports the packages of a release."""
+        """Return the variable that makes a process import the packages of a release."""
         return {"PYTHONPATH": str(self._previous if release == "previous" else ROOT)}
 
     async def nats(self, release: Release, name: str) -> NatsServer:
@@ -79,16 +79,16 @@ class Releases:
         return BridgeProcess(self.folder, variables)
 
     async def client(self, release: Release, identity: str, *addresses: str) -> Any:
-        """Read and write at some addresses with the client of a release; return what came back."""
-        asked = {"addresses": addresses, "identity": identity, "token": token_of(identity)}
-        printed = await output_of(
-            *(sys.executable, str(CLIENT), json.dumps(asked)),
+        """Read and write at some addresses with the client of a release; return the results."""
+        request = {"addresses": addresses, "identity": identity, "token": token_of(identity)}
+        output = await output_of(
+            *(sys.executable, str(CLIENT), json.dumps(request)),
             cwd=self.folder,
             env=command_environment(self.folder, self.path(release)),
         )
-        answer = json.loads(printed)
-        assert answer["file"].startswith(self.path(release)["PYTHONPATH"])
-        return answer["found"]
+        result = json.loads(output)
+        assert result["file"].startswith(self.path(release)["PYTHONPATH"])
+        return result["found"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -112,12 +112,12 @@ async def test_clients_and_bridges_of_both_releases_work_with_workers_of_each(
         releases.bridge("this", server.url) as this_bridge,
     ):
         addresses = (server.url, previous_bridge.url, this_bridge.url)
-        right = {"neurons": 256, "state": JobState.CONFIRMED, "is_listed": True}
+        expected = {"neurons": 256, "state": JobState.CONFIRMED, "is_listed": True}
         clients: tuple[Release, Release] = ("previous", "this")
         for found in await asyncio.gather(
             *(releases.client(client, "sn1", *addresses) for client in clients)
         ):
-            assert found == dict.fromkeys(addresses, right)
+            assert found == dict.fromkeys(addresses, expected)
 
 
 async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_the_other(
@@ -140,15 +140,15 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
             deployment.identity("sn2") as sn2,
         ):
 
-            async def parked(uid: int) -> str:
+            async def put_deferred(uid: int) -> str:
                 """Put weights that wait for a limit of the chain."""
                 devnet.set_hyperparameter(1, "WeightsSetRateLimit", 1500)
                 await devnet.advance(2)
                 scheduled = await sn1.put_weights(weights_of(devnet, 1, uid))
-                await becomes(sn1, scheduled.job_id, is_parked)
+                await wait_until(sn1, scheduled.job_id, is_deferred)
                 return scheduled.job_id
 
-            async def taken(job_id: str) -> JobState:
+            async def final_state(job_id: str) -> JobState:
                 """Lift the limit, and return the state in which the job ends."""
                 devnet.set_hyperparameter(1, "WeightsSetRateLimit", 0)
                 return (await ended(sn1, JobId(job_id))).state
@@ -157,18 +157,18 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 listening = asyncio.create_task(listen(listener))
                 first = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
                 assert (await ended(sn1, first.job_id)).state is JobState.CONFIRMED
-                of_old = await parked(4)
-                # An upgrade: both run, then this release alone has what the previous one wrote.
+                deferred_by_old = await put_deferred(4)
+                # Upgrade: both releases run, then this one continues with the old state.
                 async with deployment.worker(**releases.path("this")):
                     both = await sn2.put_weights(weights_of(devnet, 2, 3))
                     assert (await ended(sn2, both.job_id)).state is JobState.CONFIRMED
                     old.process.send_signal(signal.SIGTERM)
                     assert await old.ends() == 0
-                    assert await taken(of_old) is JobState.CONFIRMED
-                    of_new = await parked(5)
-            # A rollback: the previous release alone has what this one wrote.
+                    assert await final_state(deferred_by_old) is JobState.CONFIRMED
+                    deferred_by_new = await put_deferred(5)
+            # Rollback: the previous release continues with the state of this one.
             async with deployment.worker(**releases.path("previous")):
-                assert await taken(of_new) is JobState.CONFIRMED
+                assert await final_state(deferred_by_new) is JobState.CONFIRMED
                 again = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
                 assert again.job_id == first.job_id
                 assert len((await sn1.get_jobs()).jobs) == 3

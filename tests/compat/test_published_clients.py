@@ -1,4 +1,4 @@
-"""The clients that others have published, unmodified, against `pylon up --devnet`."""
+"""The published clients, unmodified, against `pylon up --devnet`."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, 
 from pylon_devnet.population import hotkey
 from tests.support.product.environments import ROOT, python_with
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.job_deployment import becomes, gives
+from tests.support.product.job_deployment import has_error, wait_until
 from tests.support.product.product import Product
 
 SCRIPTS = ROOT / "tests" / "compat" / "scripts"
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256
 MINER = hotkey(NETUID, 64)
-"""It has a commitment and a certificate from the beginning."""
+"""A miner with a commitment and a certificate at genesis."""
 WRITTEN = "0x6869"
 NOTHING_THERE = {"get_own_revealed_commitments", "get_revealed_commitments"}
 """The devnet begins without revealed commitments."""
@@ -57,17 +57,17 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pr
         yield product
 
 
-async def printed_by(version: str, script: str, asked: Mapping[str, Any]) -> Any:
+async def printed_by(version: str, script: str, request: Mapping[str, Any]) -> Any:
     """Run a script in the environment of a published client; return the JSON that it printed."""
     python = await asyncio.to_thread(python_with, f"published-{version}")
     process = await asyncio.create_subprocess_exec(
-        *(str(python), "-I", str(SCRIPTS / script), json.dumps(asked)),
+        *(str(python), "-I", str(SCRIPTS / script), json.dumps(request)),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(HANGS_AFTER_S):
-        printed, _ = await process.communicate()
+        output, _ = await process.communicate()
     assert process.returncode == 0
-    return json.loads(printed)
+    return json.loads(output)
 
 
 def config_of(product: Product, identity: str) -> dict[str, str]:
@@ -79,11 +79,13 @@ def config_of(product: Product, identity: str) -> dict[str, str]:
     }
 
 
-async def seen_by(product: Product, version: str, module: str, api: str) -> Mapping[str, Any]:
+async def method_outcomes(
+    product: Product, version: str, module: str, api: str
+) -> Mapping[str, Any]:
     """Return the result or the exception of each method of a published client."""
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
-    asked = {
+    request = {
         "module": module,
         "api": api,
         "devnet_status": f"{product.devnet.control_url}/status",
@@ -102,52 +104,60 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
             "abi": [],
         },
     }
-    return await printed_by(version, "published_client.py", asked)
+    return await printed_by(version, "published_client.py", request)
 
 
 def expected_failure(method: str, not_served: set[str]) -> str | None:
-    """The exception that a method raises; None where it returns something."""
+    """Return the name of the exception that a method raises; None if it returns a value."""
     if method in not_served:
         return "AttributeError"
     return "PylonNotFound" if method in NOTHING_THERE else None
 
 
-def check(seen: Mapping[str, Any], not_served: set[str], methods: int) -> None:
+def check(outcomes_by_key: Mapping[str, Any], not_served: set[str], methods: int) -> None:
     wrong = {
         key: outcome
-        for key, outcome in seen.items()
+        for key, outcome in outcomes_by_key.items()
         if outcome.get("raised") != expected_failure(key.rpartition(".")[2], not_served)
     }
     assert wrong == {}
-    assert len(seen) == 2 * methods
-    for key, outcome in seen.items():
+    assert len(outcomes_by_key) == 2 * methods
+    for key, outcome in outcomes_by_key.items():
         if key.endswith("neurons"):
             assert len(outcome["returned"]["neurons"]) == NEURONS
         if key.endswith(".get_commitment"):
             assert MINER in json.dumps(outcome["returned"])
         if key.endswith(".get_own_commitment"):
             assert WRITTEN in json.dumps(outcome["returned"])
-        # Both flavours saw the same, apart from newer blocks.
+        # Both flavours have the same result, except for newer blocks.
         other = key.replace("async.", "sync.")
-        assert outcome.keys() == seen[other].keys()
+        assert outcome.keys() == outcomes_by_key[other].keys()
 
 
 async def test_the_oldest_client_logs_in_and_keeps_its_cookie(product: Product) -> None:
-    check(await seen_by(product, "1.0.0", "pylon_client.v1", ""), NOT_IN_V1["1.0.0"], 10)
+    check(await method_outcomes(product, "1.0.0", "pylon_client.v1", ""), NOT_IN_V1["1.0.0"], 10)
 
 
-async def test_the_client_before_the_last_logs_in_too(product: Product) -> None:
-    check(await seen_by(product, "1.9.0", "pylon_client.artanis", "v1"), NOT_IN_V1["1.9.0"], 29)
+async def test_the_second_newest_client_logs_in(product: Product) -> None:
+    check(
+        await method_outcomes(product, "1.9.0", "pylon_client.artanis", "v1"),
+        NOT_IN_V1["1.9.0"],
+        29,
+    )
 
 
-async def test_the_newest_client_sends_its_token(product: Product) -> None:
-    check(await seen_by(product, "2.3.1", "pylon_client.artanis", "v1"), NOT_IN_V1["2.3.1"], 43)
+async def test_the_newest_client_authenticates_with_its_token(product: Product) -> None:
+    check(
+        await method_outcomes(product, "2.3.1", "pylon_client.artanis", "v1"),
+        NOT_IN_V1["2.3.1"],
+        43,
+    )
 
 
 async def test_the_unstable_api_of_the_newest_client_works_for_existing_operations(
     product: Product,
 ) -> None:
-    seen = dict(await seen_by(product, "2.3.1", "pylon_client.artanis", "unstable"))
+    seen = dict(await method_outcomes(product, "2.3.1", "pylon_client.artanis", "unstable"))
     for flavour in ("async", "sync"):
         logs = seen.pop(f"{flavour}.open_access.get_evm_logs")
         assert logs["raised"] == "PylonNotFound"
@@ -164,19 +174,19 @@ async def outcomes(product: Product, version: str, *calls: Call) -> list[Mapping
     """Return the results or exceptions of a published client's calls as sn2.
 
     Args:
-        product: as it runs.
-        version: of the client.
+        product: the running product.
+        version: version of the client.
         calls: the accessor, the method and the arguments of each.
     """
     oldest = version == "1.0.0"
-    asked = {
+    request = {
         "module": "pylon_client.v1" if oldest else "pylon_client.artanis",
         "models": "pylon_client.v1" if oldest else "pylon_client.artanis.v1",
         "api": "" if oldest else "unstable",
         "config": config_of(product, "sn2"),
         "calls": calls,
     }
-    return await printed_by(version, "published_calls.py", asked)
+    return await printed_by(version, "published_calls.py", request)
 
 
 def put_weights(uid: int) -> Call:
@@ -223,7 +233,7 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
         weights_status(await product.devnet.best_number()),
     )
     assert (submitted(before), submitted(first), submitted(newest)) == (False, True, True)
-    # No block was made since: the chain shows nothing of them yet.
+    # No block was made since then: the weights are not on the chain yet.
     assert not (await sn2.get_weights_status(job.epoch_block)).weights_on_chain
     assert not (await sn2.get_job(job.job_id)).has_ended
     await product.devnet.control("POST", "/resume")
@@ -234,7 +244,7 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
 async def test_a_key_pair_is_returned_with_both_halves_before_it_is_on_the_chain(
     product: Product, sn2: AsyncIdentity, version: str
 ) -> None:
-    """The published clients have its model, and no method that asks for it."""
+    """The published clients have the model, but no method that requests a key pair."""
     path = "/api/v1/identity/sn2/subnet/2/certificates/self"
     async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as http:
         answer = await http.post(
@@ -263,7 +273,7 @@ async def test_weights_before_the_hotkey_is_registered_wait_for_the_end_of_the_e
         (put,) = await outcomes(product, version, put_weights(6))
         assert "returned" in put
         job = (await sn2.get_jobs()).jobs[0]
-        await becomes(sn2, job.job_id, gives(ErrorCode.NOT_REGISTERED))
+        await wait_until(sn2, job.job_id, has_error(ErrorCode.NOT_REGISTERED))
         assert job.accepted_block is not None
         assert (await sn2.get_weights_status(job.accepted_block)).weights_submitted
         await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)

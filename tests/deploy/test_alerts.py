@@ -1,4 +1,4 @@
-"""Each alert fires for its fault, and is silent while all is well."""
+"""Each alert fires for its fault, and not in a healthy deployment."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() 
 
 
 def fired(**case: Any) -> dict[str, Any]:
-    """A case that asks at its end which alerts fired at any time, and expects none."""
+    """Return a test case that expects that no alert fires at any time."""
     end_s = STEPS * STEP_S
     ever = f'count_over_time(ALERTS{{alertstate="firing"}}[{end_s}s])'
     query = {"expr": ever, "eval_time": f"{end_s}s", "exp_samples": []}
@@ -42,11 +42,11 @@ def test_no_alert_fires_in_three_hours_of_a_healthy_deployment(tmp_path: Path) -
     run_tests(tmp_path, [fired(input_series=healthy_series())])
 
 
-def test_a_fired_alert_is_detected(tmp_path: Path) -> None:
+def test_an_alert_that_fired_is_detected(tmp_path: Path) -> None:
     check = {"eval_time": "10m", "alertname": "PylonWorkersDown"}
     with pytest.raises(AssertionError, match="PylonWorkersDown"):
         run_tests(tmp_path, [{"interval": "1m", "input_series": [], "alert_rule_test": [check]}])
-    # Also one that fired for a while only.
+    # Also an alert that fired only for a while.
     place = {"component": "worker"}
     signer = series("pylon_build_info", [1] * STEPS, role="signer", **place)
     away = (None if 100 <= step < 120 else 1 for step in range(STEPS))

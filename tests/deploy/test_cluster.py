@@ -1,4 +1,4 @@
-"""The containers of the local overlay, their commands really run, three NATS servers among them."""
+"""Run the commands of all containers of the local overlay, with three NATS servers."""
 
 import asyncio
 import sys
@@ -40,7 +40,7 @@ class Running:
     pods: dict[str, Pod]
 
     async def start(self, workload: str, name: str, **ports: int) -> Pod:
-        """Start a pod of a workload; ports are those of its container, with a letter before."""
+        """Start a pod of a workload; `ports` maps `p<container port>` to local ports."""
         (manifest,) = [
             one
             for one in self.cluster.manifests
@@ -71,7 +71,7 @@ class Running:
 
 @asynccontextmanager
 async def cluster_in(folder: Path, devnet_port: int | None = None) -> AsyncGenerator[Running]:
-    """The cluster's addresses, and no pod yet; all of them are ended afterwards."""
+    """Yield a cluster without pods; kill the pods that were started in it afterwards."""
     *server_ports, free_port = free_ports(2 * SERVERS + 1)
     devnet = devnet_port or free_port
     places = {"devnet:9944": f"127.0.0.1:{devnet}", "0.0.0.0": "127.0.0.1", "9944": str(devnet)}
@@ -120,32 +120,34 @@ async def test_every_container_runs_as_its_manifest_says(tmp_path: Path) -> None
 
 
 async def _answers(client: httpx.AsyncClient) -> None:
-    opened = {"Authorization": "Bearer local-open-access-token"}
-    response = await client.get("/api/v1/subnet/1/block/latest/neurons", headers=opened)
+    open_headers = {"Authorization": "Bearer local-open-access-token"}
+    response = await client.get("/api/v1/subnet/1/block/latest/neurons", headers=open_headers)
     assert response.status_code == 200
     assert len(response.json()["neurons"]) == 256
 
-    own = {"Authorization": "Bearer devnet-sn1-token"}
+    identity_headers = {"Authorization": "Bearer devnet-sn1-token"}
     path = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
-    assert (await client.get(path, headers=own)).status_code == 200
-    assert (await client.get(path, headers=opened)).status_code == 403
-    # Any worker, a reader included, knows the hotkey of the request and that it has no commitment.
-    asked = [
-        await client.get("/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=own)
+    assert (await client.get(path, headers=identity_headers)).status_code == 200
+    assert (await client.get(path, headers=open_headers)).status_code == 403
+    # Every worker, also a reader, knows the hotkey of the identity, which has no commitment.
+    responses = [
+        await client.get(
+            "/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=identity_headers
+        )
         for _ in range(16)
     ]
-    assert {response.status_code for response in asked} == {404}
+    assert {response.status_code for response in responses} == {404}
     assert (await client.get("/metrics")).status_code == 403
-    told = {"Authorization": "Bearer local-metrics-token"}
-    assert "pylon_requests_total" in (await client.get("/metrics", headers=told)).text
+    metrics_headers = {"Authorization": "Bearer local-metrics-token"}
+    assert "pylon_requests_total" in (await client.get("/metrics", headers=metrics_headers)).text
 
 
 READERS = 50
 PAUSE_S = 0.5
 WRITE_EVERY_S = 1.0
 IDLE_SHARE = 9
-"""A client pauses at least for this many times as long as its last request took, so that the load
-leaves a slow machine room for what is rolled."""
+"""Minimum pause of a client, as a multiple of the duration of its last request: the load must leave
+CPU time for the workloads that are rolled out."""
 
 
 @dataclass
@@ -153,8 +155,9 @@ class Load:
     """Readers and a writer, as clients with their usual retries.
 
     Attributes:
-        reads: how many were answered, and how many failed, by why.
-        accepted: the ids of the writes that were accepted.
+        reads: number of reads by outcome: "answered", "wrong" or the error.
+        writes: number of writes by outcome: "accepted" or the error.
+        accepted: ids of the accepted writes.
     """
 
     url: str
@@ -226,10 +229,10 @@ async def test_every_workload_is_rolled_under_load_without_a_failed_request(
             await comes_true(lambda: _seen(load, READERS))
             for number in range(2):
                 for workload in ("bridge", "reader"):
-                    # A Deployment brings the new one first.
+                    # A Deployment starts the new pod first.
                     await _join(running, balancer, workload, f"{workload}-{number + 2}")
                     await _leave(running, balancer, f"{workload}-{number}")
-                # A StatefulSet ends the old one first.
+                # A StatefulSet stops the old pod first.
                 await _leave(running, balancer, f"signer-{number}")
                 await _join(running, balancer, "signer", f"signer-{number}")
             for number in range(SERVERS):
@@ -245,7 +248,7 @@ async def test_every_workload_is_rolled_under_load_without_a_failed_request(
         sys.stdout.write(f"reads {dict(load.reads)}, writes {dict(load.writes)}\n")
         assert set(load.reads) == {"answered"}
         assert set(load.writes) == {"accepted"}
-        await _each_write_is_there_once(load, devnet)
+        await _assert_each_write_applied_once(load, devnet)
 
 
 async def _seen(load: Load, reads: int) -> bool:
@@ -279,25 +282,25 @@ async def _leave(running: Running, balancer: Balancer, name: str) -> None:
         await pod.kill()
 
 
-async def _each_write_is_there_once(load: Load, devnet: Devnet) -> None:
+async def _assert_each_write_applied_once(load: Load, devnet: Devnet) -> None:
     async with load.client() as client:
         listed = (await client.identity.get_jobs()).jobs
         assert sorted(job.job_id for job in listed) == sorted(load.accepted)
 
         jobs: list[Job] = []
 
-        async def all_rest() -> bool:
+        async def all_settled() -> bool:
             nonlocal jobs
             included = len(devnet.applied_extrinsics())
             jobs = (await client.identity.get_jobs()).jobs
             newest, *older = jobs
             assert newest.job_id == load.accepted[-1]
-            rests = newest.has_ended or newest.state is JobState.WAITING
+            is_settled = newest.has_ended or newest.state is JobState.WAITING
             # The counts below must be taken at one moment.
             is_one_moment = included == len(devnet.applied_extrinsics())
-            return rests and is_one_moment and all(job.has_ended for job in older)
+            return is_settled and is_one_moment and all(job.has_ended for job in older)
 
-        await comes_true(all_rest)
+        await comes_true(all_settled)
         applied = [one for one in devnet.applied_extrinsics() if "weights" in one.call]
     states = Counter(job.state for job in jobs)
     sys.stdout.write(f"jobs {dict(states)}\n")

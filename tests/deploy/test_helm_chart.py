@@ -26,7 +26,7 @@ MINE: dict[str, Any] = {
 
 
 def comparable(manifests: list[Manifest]) -> dict[tuple[str, str], Manifest]:
-    """The manifests by kind and name, without what makes pods roll, and with one image."""
+    """Return the manifests by kind and name, without annotations and hashes that roll out pods."""
     found: dict[tuple[str, str], Manifest] = {}
     for manifest in copy.deepcopy(manifests):
         manifest["metadata"]["name"] = without_hash(manifest["metadata"]["name"])
@@ -50,7 +50,7 @@ def test_the_chart_is_current() -> None:
     assert written == chart_files(), "it is out of date: run `nox -s documents`"
 
 
-def test_it_renders_the_objects_of_the_base() -> None:
+def test_the_chart_renders_the_objects_of_the_base() -> None:
     assert comparable(helm_template(CHART, {})) == comparable(render(K8S / "base"))
 
 
@@ -94,7 +94,7 @@ def test_a_change_of_settings_rolls_out_the_pods_that_read_them() -> None:
 
 
 @pytest.mark.parametrize("values", [{}, MINE])
-def test_helm_renders_the_same(values: dict[str, Any], tmp_path: Path) -> None:
+def test_helm_renders_the_same_objects(values: dict[str, Any], tmp_path: Path) -> None:
     if shutil.which("helm") is None:
         pytest.skip("helm is not installed: only the renderer of the tests was checked")
     file = tmp_path / "values.yaml"

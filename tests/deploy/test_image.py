@@ -1,4 +1,4 @@
-"""The image and the composition, as far as they can be checked where no container runs."""
+"""Checks of the image and the compose files that need no container engine."""
 
 import json
 import re
@@ -33,7 +33,7 @@ TLS_SERVICES: dict[str, dict[str, Any]] = TLS["services"]
 
 
 def instruction(name: str) -> list[str]:
-    """The last instruction of a name in the Dockerfile, in its exec form."""
+    """Return the last instruction with a name in the Dockerfile, in its exec form."""
     found = re.findall(rf"^(?:\s*){name} (\[.*\])$", DOCKERFILE, re.MULTILINE)
     return json.loads(found[-1])
 
@@ -55,7 +55,7 @@ def test_the_dockerfile_is_clean() -> None:
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "compose.tls.yaml"])
-def test_the_composition_is_as_its_schema_says(file: str) -> None:
+def test_the_composition_matches_its_schema(file: str) -> None:
     checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
@@ -68,7 +68,7 @@ def test_base_images_are_pinned_and_the_user_is_unprivileged() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
 
 
-def test_labels_say_what_it_is_and_of_which_version() -> None:
+def test_labels_name_the_project_and_its_version() -> None:
     labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', DOCKERFILE))
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
     assert {"title", "description", "licenses", "version", "revision", "base.name"} == set(labels)
@@ -78,7 +78,7 @@ def test_labels_say_what_it_is_and_of_which_version() -> None:
     assert labels["base.name"] == f"docker.io/library/{base}"
 
 
-def test_dependencies_are_compiled_and_the_tools_of_the_build_stay_behind() -> None:
+def test_dependencies_are_compiled_and_build_tools_are_left_out() -> None:
     (_, final) = DOCKERFILE.split("\nFROM ")[-2:]
     installs = re.findall(r"uv pip install(?:[^&]|&(?!&))*", DOCKERFILE)
     assert len(installs) == 2
@@ -94,16 +94,16 @@ def test_copied_files_exist_and_reach_the_build() -> None:
         for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
         for source in line.split()[:-1]
     ]
-    kept = {
+    included_files = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
     assert copied
     for source in copied:
         assert (ROOT / source).exists()
-    assert set(copied) == kept
+    assert set(copied) == included_files
 
 
-async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings(
+async def test_the_command_of_the_image_serves_the_readmes_request(
     tmp_path: Path,
 ) -> None:
     program, *arguments = instruction("CMD")
@@ -163,12 +163,12 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
 
 
 def health_command() -> list[str]:
-    """The command of the image's healthcheck."""
+    """Return the command of the image's healthcheck."""
     (command,) = re.findall(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     return json.loads(command)
 
 
-def test_only_the_signer_sees_wallets() -> None:
+def test_only_the_signer_mounts_wallets() -> None:
     with_wallets = {
         name
         for name, service in SERVICES.items()
@@ -198,20 +198,20 @@ def settings_of_the_page() -> tuple[dict[str, str], dict[str, str]]:
     return variables(env), variables(tokens)
 
 
-def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
-    given, _ = settings_of_the_page()
-    names: list[str] = json.loads(given["PYLON_IDENTITIES"])
+def test_readers_have_the_hotkey_addresses_of_all_identities() -> None:
+    settings, _ = settings_of_the_page()
+    names: list[str] = json.loads(settings["PYLON_IDENTITIES"])
     assert names
     for name in names:
-        assert given[f"PYLON_ID_{name.upper()}_NETUID"]
-        assert is_address(given[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
+        assert settings[f"PYLON_ID_{name.upper()}_NETUID"]
+        assert is_address(settings[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
     assert SERVICES["reader"]["environment"]["PYLON_BITTENSOR_WALLET_PATH"] == ""
 
 
 def test_only_the_processes_that_check_tokens_have_them() -> None:
-    given, tokens = settings_of_the_page()
+    settings, tokens = settings_of_the_page()
     assert set(tokens) == {"PYLON_OPEN_ACCESS_TOKEN", "PYLON_ID_SN1_TOKEN"}
-    assert {name for name in given if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
+    assert {name for name in settings if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
     for name in ("nats-conf", "bridge"):
         assert SERVICES[name]["env_file"] == [".env", "tokens.env"]
     for name in ("reader", "signer"):
@@ -221,12 +221,12 @@ def test_only_the_processes_that_check_tokens_have_them() -> None:
 
 def test_nats_accepts_new_users_without_a_restart() -> None:
     (section,) = re.findall(r"## Identities and tokens\n(.*?)\n## ", COMPOSE_PAGE, re.DOTALL)
-    (told,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
-    assert f"#\n{indent(told, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
-    rewrite, reload, restart = told.splitlines()
+    (commands,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert f"#\n{indent(commands, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
+    rewrite, reload, restart = commands.splitlines()
 
     writer = rewrite.removeprefix("docker compose run --rm ")
-    # A signal by the engine itself would switch off the restart policy; by the server it does not.
+    # A signal from the engine would disable the restart policy; one from nats-server does not.
     server, *command = reload.removeprefix("docker compose exec ").split()
     assert command == ["nats-server", "--signal", "reload=1"]
     assert SERVICES[server]["restart"] == "unless-stopped"
@@ -238,7 +238,7 @@ def test_nats_accepts_new_users_without_a_restart() -> None:
     ]
     assert volume in {mount.split(":")[0] for mount in SERVICES[server]["volumes"]}
     assert restart == "docker compose up -d --no-deps reader signer bridge"
-    # A change of the files of settings replaces the containers that read them, and not the server.
+    # A change of a settings file recreates the containers that read it, but not the server.
     assert not any("PYLON" in name for name in SERVICES[server]["environment"])
 
 
@@ -257,7 +257,7 @@ def test_services_run_without_privileges(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
-    # The image's own healthcheck knows what a container runs.
+    # The healthcheck of the image detects which process a container runs.
     assert ("healthcheck" in service) == (name in {"nats", "nats-conf"})
     assert set(service.get("depends_on", {})) <= set(SERVICES)
 
@@ -268,7 +268,7 @@ def test_only_the_rest_api_is_reachable_and_only_from_this_host_by_default() -> 
     assert SERVICES["reader"]["deploy"]["replicas"] == "${PYLON_READERS:-1}"
 
 
-def test_services_are_bounded() -> None:
+def test_services_have_limits() -> None:
     for service in (*SERVICES.values(), TLS_SERVICES["proxy"]):
         assert service["mem_limit"]
         assert service["pids_limit"]

@@ -1,4 +1,4 @@
-"""The values for the official NATS chart, and what it makes of them."""
+"""The values for the official NATS chart, and the manifests that it renders from them."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def test_the_servers_keep_the_charts_own_mounts_beside_ours(values: dict[str, An
     assert volumes == {"config", "pid", "access"}
 
 
-def test_a_merge_would_lose_them(values: dict[str, Any]) -> None:
+def test_a_merge_of_volume_mounts_replaces_the_charts_own(values: dict[str, Any]) -> None:
     added = values["container"].pop("patch")[0]["value"]
     values["container"]["merge"]["volumeMounts"] = [added]
     assert mounts(Chart(values).container) == {"/etc/nats-access": "access"}
@@ -61,7 +61,7 @@ def test_the_reloader_watches_the_users(values: dict[str, Any]) -> None:
     assert watched == ["/etc/nats-config/nats.conf", "/etc/nats-access/access.conf"]
 
 
-def test_its_pods_meet_the_restricted_standard_and_are_bounded(values: dict[str, Any]) -> None:
+def test_nats_pods_meet_the_restricted_standard_and_have_limits(values: dict[str, Any]) -> None:
     spec = Chart(values).pod["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -76,7 +76,7 @@ def test_its_pods_meet_the_restricted_standard_and_are_bounded(values: dict[str,
         assert container["resources"]["requests"]["cpu"]
 
 
-def test_a_server_has_time_to_hand_its_clients_over(values: dict[str, Any]) -> None:
+def test_a_server_has_time_to_move_its_clients(values: dict[str, Any]) -> None:
     lame_duck = [
         values["config"]["merge"][f"lame_duck_{part}"] for part in ("grace_period", "duration")
     ]

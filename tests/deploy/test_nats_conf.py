@@ -1,4 +1,4 @@
-"""`nats.conf` and what `pylon nats-conf` writes for it, read by a real nats-server."""
+"""`nats.conf` and the output of `pylon nats-conf`, read by a real nats-server."""
 
 import shutil
 import ssl
@@ -33,7 +33,7 @@ BOB = {
 
 
 async def configured(folder: Path, **more: str) -> Path:
-    """The project's `nats.conf` in a folder, with the access of some settings beside it."""
+    """Copy the project's `nats.conf` to a folder, and write the users for some settings."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 -- nothing else runs yet
     shutil.copy(ROOT / "nats.conf", folder)
     access = folder / "nats-access" / "access.conf"
@@ -54,7 +54,9 @@ async def connected(
     return connection
 
 
-async def test_identities_come_and_go_by_a_reload_and_the_others_stay(tmp_path: Path) -> None:
+async def test_a_reload_adds_and_removes_identities_and_keeps_other_connections(
+    tmp_path: Path,
+) -> None:
     config = await configured(tmp_path)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NatsProcess(tmp_path / "run", config))
@@ -75,7 +77,7 @@ async def test_identities_come_and_go_by_a_reload_and_the_others_stay(tmp_path: 
         assert alice.counts.disconnects == 0
 
 
-async def test_an_error_is_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
+async def test_an_error_is_one_line_and_leaves_the_file_unchanged(tmp_path: Path) -> None:
     await configured(tmp_path)
     access = tmp_path / "nats-access" / "access.conf"
     before = access.read_text()
@@ -90,7 +92,7 @@ async def test_an_error_is_one_line_and_the_old_file_stays(tmp_path: Path) -> No
     assert access.read_text() == before
 
 
-async def test_clients_can_be_made_to_speak_tls(tmp_path: Path) -> None:
+async def test_clients_can_be_required_to_use_mutual_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "certificates")
     server_cert, client_cert = authority.issue("server"), authority.issue("client")
     config = await configured(

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for metrics that the code has, in PromQL that parses."""
+"""The dashboard and the alerts query existing metrics in valid PromQL."""
 
 import json
 import re
@@ -40,8 +40,8 @@ _FOREIGN = {
 
 def expressions() -> list[str]:
     panels: list[dict[str, Any]] = [*DASHBOARD["panels"]]
-    asked = [target["expr"] for panel in panels for target in panel.get("targets", [])]
-    return asked + [rule["expr"] for rule in ALL_RULES]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    return queries + [rule["expr"] for rule in ALL_RULES]
 
 
 def parsed(expression: str) -> Any:
@@ -71,7 +71,7 @@ def selectors(node: Any) -> Iterator[Any]:
 
 def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
     """Return the names of the exposed metrics, and the labels of each."""
-    told: dict[str, set[str]] = {}
+    labels_by_name: dict[str, set[str]] = {}
     for family in metrics:
         suffixes = {
             "counter": ["_total"],
@@ -79,10 +79,10 @@ def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
             "info": ["_info"],
         }.get(family.type, [""])
         for suffix in suffixes:
-            told[family.name + suffix] = {
+            labels_by_name[family.name + suffix] = {
                 label for sample in family.samples for label in sample.labels
             }
-    return told
+    return labels_by_name
 
 
 def in_code() -> dict[str, set[str]]:
@@ -93,15 +93,15 @@ def in_code() -> dict[str, set[str]]:
     }
 
 
-def test_there_is_something_to_check() -> None:
+def test_expressions_are_found() -> None:
     assert len(expressions()) > 30
 
 
 @pytest.mark.parametrize("expression", expressions())
 def test_every_queried_metric_exists(expression: str) -> None:
-    asked = {selector.name for selector in selectors(parsed(expression))}
-    assert asked
-    assert asked <= set(in_code())
+    metrics = {selector.name for selector in selectors(parsed(expression))}
+    assert metrics
+    assert metrics <= set(in_code())
 
 
 def test_renamed_metrics_keep_their_old_names_as_recording_rules() -> None:
@@ -136,7 +136,7 @@ def test_every_alert_describes_the_problem_and_the_remedy(rule: dict[str, Any]) 
     assert rule["annotations"]["description"]
 
 
-def test_panels_differ_and_fit() -> None:
+def test_panels_have_unique_ids_and_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
@@ -161,7 +161,7 @@ def test_each_alert_names_its_section_of_the_runbook() -> None:
 
 
 @pytest.mark.parametrize("label", ["Meaning", "Check", "Do", "Meanwhile"])
-def test_each_section_of_the_runbook_answers_the_same_questions(label: str) -> None:
+def test_each_section_of_the_runbook_has_the_same_labels(label: str) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
     sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
     without = [one.split("\n")[0] for one in sections if f"**{label}.** " not in one]
@@ -175,7 +175,7 @@ def test_the_operators_rules_are_those_of_the_file() -> None:
 @pytest.mark.parametrize(
     "path", sorted(OBSERVE.glob("prometheus*.yaml")), ids=lambda path: path.name
 )
-def test_prometheus_takes_the_files(path: Path, tmp_path: Path) -> None:
+def test_promtool_accepts_the_files(path: Path, tmp_path: Path) -> None:
     if path.name == "prometheus-rule.yaml":
         path, command = OBSERVE / "alerts.yaml", ["check", "rules"]
     else:
@@ -192,7 +192,7 @@ def test_prometheus_takes_the_files(path: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_finds_no_fault_in_a_page_of_both_processes() -> None:
+def test_promtool_accepts_the_metrics_page_of_both_processes() -> None:
     page = merge_pages(BridgeMetrics().text().decode(), WorkerMetrics().text().decode())
     done = subprocess.run(
         [prometheus_binary("promtool"), "check", "metrics"],

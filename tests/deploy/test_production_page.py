@@ -1,4 +1,4 @@
-"""The page about production, done from top to bottom, and what a cluster has then."""
+"""Run the commands of the production page in order, and check the resulting cluster."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ class Deployed:
 
 
 def commands() -> list[str]:
-    """The blocks of the section, in their order."""
+    """Return the code blocks of the section in their order."""
     _, section = PAGE.read_text().split("## In production\n")
     return re.findall(r"```bash\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
 
@@ -68,8 +68,8 @@ def commands() -> list[str]:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     folder = tmp_path_factory.mktemp("production")
     programs, cluster, project = (folder / name for name in ("bin", "cluster", "project"))
-    for made in (programs, cluster, project):
-        made.mkdir()
+    for new_folder in (programs, cluster, project):
+        new_folder.mkdir()
     shutil.copytree(ROOT / "deploy", project / "deploy")
     shutil.copy(ROOT / "Dockerfile", project)
     write_wallet(folder / ".bittensor" / "wallets", "sn1", "default")
@@ -80,7 +80,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
         )
         stand_in.chmod(0o755)
     done = subprocess.run(
-        # The last but one is done again after a change.
+        # The page says to repeat the last command but one after a change.
         ["bash", "-euo", "pipefail", "-c", "".join([*commands(), commands()[-2]])],
         cwd=project,
         env={
@@ -100,7 +100,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
     pushed = {name.replace("_", "/") for name in deployed.all("image")}
-    wanted = {
+    used = {
         container["image"]
         for workload in [
             *deployed.all("deployment").values(),
@@ -108,11 +108,11 @@ def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
         ]
         for container in workload["spec"]["template"]["spec"]["containers"]
     }
-    assert wanted == pushed
+    assert used == pushed
 
 
 def mounted_secrets(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """The Secrets of a pod's volumes, each with its `name`, and `items` where not all of it."""
+    """Return the Secrets of a pod's volumes: `name`, and `items` if only some keys are mounted."""
     found: list[dict[str, Any]] = []
     for volume in pod["spec"]["volumes"]:
         if "secret" in volume:
@@ -155,17 +155,17 @@ def test_the_hotkey_of_each_identity_is_where_its_settings_say(deployed: Deploye
     paths = {item["path"]: content[item["key"]] for item in wallets["secret"]["items"]}
     identities: list[str] = json.loads(deployed.settings["PYLON_IDENTITIES"])
     prefixes = [f"PYLON_ID_{name.upper().replace('-', '_')}_" for name in identities]
-    wanted = {
+    expected = {
         f"{deployed.settings[prefix + 'WALLET_NAME']}/hotkeys/"
         f"{deployed.settings[prefix + 'HOTKEY_NAME']}"
         for prefix in prefixes
     }
-    assert paths.keys() == wanted
+    assert paths.keys() == expected
     assert all("secretPhrase" in hotkey or "privateKey" in hotkey for hotkey in paths.values())
 
 
-def here(text: str, folder: Path, number: int, ports: list[int]) -> str:
-    """A configuration of the cluster's, in the words of this machine."""
+def on_this_machine(text: str, folder: Path, number: int, ports: list[int]) -> str:
+    """Return a configuration of the cluster with addresses and folders of this machine."""
     own, monitor = ports[2 * number : 2 * number + 2]
     text = re.sub(
         r"nats-(\d)\.nats-headless(:|\\x3a)6222",
@@ -179,13 +179,13 @@ def here(text: str, folder: Path, number: int, ports: list[int]) -> str:
     return text.replace('"/data"', f'"{folder / "data"}"')
 
 
-async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
+async def test_the_charts_servers_accept_the_users_and_only_each_other(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     ports = free_ports(8)
     access = deployed.secrets["nats-access"]["access.conf"]
-    made = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-nats"]
-    tokens = {name: text.strip() for name, text in made.items()}
+    secrets = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-nats"]
+    tokens = {name: text.strip() for name, text in secrets.items()}
     async with AsyncExitStack() as stack:
 
         async def started(number: int, conf: str) -> NatsProcess:
@@ -196,7 +196,7 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
             ):
                 path = folder / name
                 path.parent.mkdir(parents=True)
-                path.write_text(here(text, folder, number, ports))
+                path.write_text(on_this_machine(text, folder, number, ports))
             process = NatsProcess(folder / "run", folder / "nats-config" / "nats.conf")
             return await stack.enter_async_context(process)
 
@@ -240,7 +240,7 @@ def test_the_release_is_of_the_chart_that_the_values_are_for(deployed: Deployed)
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_the_stand_ins_refuse_commands_in_the_wrong_order(tmp_path: Path, missing: int) -> None:
-    # A namespace and a repository that nobody has made.
+    # The namespace and the repository do not exist.
     command = (
         ["kubectl", "-n", "pylon", "create", "secret", "generic", "pylon-tokens"],
         ["helm", "upgrade", "--install", "nats", "nats/nats", "-n", "pylon", "-f", "values.yaml"],

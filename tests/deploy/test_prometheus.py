@@ -1,4 +1,4 @@
-"""A real Prometheus reads a worker and a bridge with the shipped rules."""
+"""A real Prometheus scrapes a worker and a bridge with the shipped rules."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ from tests.support.product.worker_process import WorkerProcess, worker_process
 TOKEN = "my_metrics_token"
 OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
 # Series that appear some time after the start: a deployment that starts must not fire any alert.
-KNOWN = (
+EXPECTED_SERIES = (
     'pylon_build_info{component="worker"}',
     'pylon_nats_connected{component="bridge"} == 1',
     'pylon_nats_connected{component="worker"} == 1',
@@ -30,13 +30,13 @@ KNOWN = (
     "pylon_publisher_leader == 1",
     "pylon_last_published_age_seconds",
 )
-# A second worker would have to be there for these.
+# Alerts that fire if the only worker is down.
 _ENDED = {"PylonWorkersDown", "PylonTargetDown"}
 
 
 @dataclass
 class Watched:
-    """Prometheus, and what it reads."""
+    """Prometheus and its targets."""
 
     prometheus: PrometheusServer
     worker: WorkerProcess
@@ -53,7 +53,7 @@ class Watched:
 
 
 def configuration(folder: Path, targets: dict[str, list[str]]) -> Path:
-    """Write the shipped configuration for these targets by job, and rules that do not wait."""
+    """Write the shipped configuration with these targets by job, and rules without `for`."""
     shutil.copytree(OBSERVE, folder)
     (folder / "metrics-token").write_text(TOKEN)
     config: dict[str, Any] = yaml.safe_load((folder / "prometheus-compose.yaml").read_text())
@@ -99,11 +99,11 @@ async def watched(tmp_path: Path) -> AsyncGenerator[Watched]:
             yield Watched(prometheus, worker, bridge)
 
 
-async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
+async def test_alerts_fire_only_after_the_worker_was_killed(
     watched: Watched,
 ) -> None:
     prometheus = watched.prometheus
-    for expression in KNOWN:
+    for expression in EXPECTED_SERIES:
         await prometheus.has(expression)
     await watched.evaluated()
 
@@ -119,10 +119,10 @@ async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
 
     await watched.worker.kill()
 
-    async def is_said() -> bool:
+    async def alerts_fire() -> bool:
         return set(await prometheus.alerts()) >= _ENDED
 
-    await comes_true(is_said)
+    await comes_true(alerts_fire)
     assert set((await prometheus.alerts()).values()) <= {"firing", "pending"}
     assert "PylonBridgeDown" not in await prometheus.alerts()
     assert {rule["alert"] for rule in RULES} >= set(await prometheus.alerts())

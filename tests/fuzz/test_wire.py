@@ -1,7 +1,7 @@
-"""A hundred thousand messages at every subject, stream and header, most of them wrong.
+"""Send 100,000 mostly invalid messages to every subject and stream of a worker.
 
-Each is answered, or is left unanswered by a rule that has a name; and the worker stays as it was.
-`PYLON_FUZZ_SEED` chooses others, `PYLON_FUZZ_MESSAGES` how many there are.
+Each message gets a reply, or a named rule explains why not; the worker keeps working. The variable
+`PYLON_FUZZ_SEED` selects other messages, and `PYLON_FUZZ_MESSAGES` sets their number.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ GROWTH_MAX_BYTES = 32 * 1024 * 1024
 """Maximum growth of a worker's memory from the first windows to the last, without its read cache,
 which grows with the number of blocks. A leak of 400 bytes per message exceeds it."""
 METRICS_TOKEN = secret_of("metrics")
-KEPT_BYTES = re.compile(r"^pylon_read_cache_bytes (\S+)$", re.MULTILINE)
+CACHE_BYTES = re.compile(r"^pylon_read_cache_bytes (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def deployment(tmp_path: Path, sdk_home: Path) -> AsyncGenerator[Deploymen
     options = DevnetOptions(port=0, block_time_s=1, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet:
         make_wallets(tmp_path, devnet)
-        # The flood's commitments must leave room for later ones.
+        # The flood's commitments must leave space for later ones.
         devnet.set_storage("Commitments", "MaxSpace", [], 1_000_000)
         rules = authorization_config(deployment_settings(identities=SUBNETS))
         async with NatsServer(tmp_path, rules) as server:
@@ -75,40 +75,40 @@ async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: D
     corpus = Corpus(SEED)
     settings = deployment_settings(identities=SUBNETS)
     (port,) = free_ports(1)
-    shown = {"PYLON_HEALTH_PORT": str(port), "PYLON_METRICS_TOKEN": METRICS_TOKEN}
+    settings_of_metrics = {"PYLON_HEALTH_PORT": str(port), "PYLON_METRICS_TOKEN": METRICS_TOKEN}
     async with (
-        deployment.worker(**shown) as worker,
+        deployment.worker(**settings_of_metrics) as worker,
         Flood(deployment.nats.url, settings) as flood,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
     ):
-        requests, held_bytes = corpus.requests(MESSAGES), list[int]()
+        requests, memory_bytes = corpus.requests(MESSAGES), list[int]()
 
         async def measure() -> None:
             reply = await http.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
-            kept = KEPT_BYTES.search(reply.text)
-            assert kept is not None
-            held_bytes.append(rss_bytes(worker.process.pid) - int(float(kept[1])))
+            cache_bytes = CACHE_BYTES.search(reply.text)
+            assert cache_bytes is not None
+            memory_bytes.append(rss_bytes(worker.process.pid) - int(float(cache_bytes[1])))
 
         async with paced(deployment.devnet, flood):
             for _ in range(WINDOWS):
                 await flood.send(islice(requests, MESSAGES // WINDOWS))
                 await measure()
-            await flood.settle()  # before garbage is the newest event, which requests then return
+            await flood.settle()  # before the newest event is garbage, which requests then return
             await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
             await flood.settle()
         await measure()
         tally = flood.tally
-        print(tally, [held // 1_000_000 for held in held_bytes])  # noqa: T201 -- shown on failure
+        print(tally, [size // 1_000_000 for size in memory_bytes])  # noqa: T201 -- shown on failure
         assert tally.wrong == []
         assert tally.sent == MESSAGES + STREAM_MESSAGES
-        # Everything has come of it that must, and nothing else.
+        # Every message had its expected outcome, and no other.
         assert tally.outcomes[Outcome.DENIED] == tally.denials
         answers = tally.codes.total() + tally.stored.total()
         assert tally.outcomes[Outcome.ANSWERED] == answers
         assert set(tally.outcomes) == set(Outcome)
         assert tally.codes[ErrorCode.INTERNAL] == 0
         assert tally.codes[ErrorCode.OVERLOADED] <= MESSAGES // 100
-        assert max(held_bytes[-3:]) - min(held_bytes[1:3]) < GROWTH_MAX_BYTES
+        assert max(memory_bytes[-3:]) - min(memory_bytes[1:3]) < GROWTH_MAX_BYTES
         await still_works(deployment)
         assert worker.process.returncode is None
         assert worker.log.count("The worker is ready") == 1
@@ -119,29 +119,29 @@ async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: D
 
 @asynccontextmanager
 async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
-    """Stop the chain when it has made a block per MESSAGES_PER_BLOCK messages, and some more.
+    """Limit the chain to a block per MESSAGES_PER_BLOCK messages plus BLOCKS_AHEAD_MAX.
 
-    A flooded worker publishes as fast as the machine lets it. It may lag by at most the 300 blocks
-    that it fills in; otherwise it rightly reports that blocks were missed.
+    A flooded worker publishes as fast as the machine allows. If it lagged by more than the 300
+    blocks that it fills in, it would correctly report missed blocks.
     """
 
-    async def hold_back() -> None:
+    async def limit_blocks() -> None:
         while True:
             allowed = BLOCKS_AHEAD_MAX + flood.tally.sent // MESSAGES_PER_BLOCK
             (devnet.resume if devnet.best_number < allowed else devnet.pause)()
             await asyncio.sleep(0.1)
 
-    holding = asyncio.create_task(hold_back())
+    limiting = asyncio.create_task(limit_blocks())
     try:
         yield
     finally:
-        holding.cancel()
-        await asyncio.wait({holding})
+        limiting.cancel()
+        await asyncio.wait({limiting})
         devnet.resume()
 
 
 async def still_works(deployment: Deployment) -> None:
-    """Events come, reads are answered, and every job queue brings a job to its end."""
+    """Assert that events arrive, reads succeed, and a job of each identity and kind ends."""
     url = deployment.nats.url
     async with _connected(url, None, "") as reader:
         blocks = event_log_via_worker(reader)
@@ -154,8 +154,8 @@ async def still_works(deployment: Deployment) -> None:
         for netuid in SUBNETS.values():
             await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")
     await asyncio.gather(*(writes_still_work(deployment, name) for name in SUBNETS))
-    # Of what is queued, garbage is gone: the rest are jobs of the flood that the chain makes wait.
-    await comes_true(lambda: _only_jobs_in_hand_are_queued(deployment))
+    # The queue has no garbage left: the remaining messages are jobs that wait for the chain.
+    await comes_true(lambda: _only_open_jobs_are_queued(deployment))
 
 
 async def _is_published(reader: NatsConnection) -> bool:
@@ -168,12 +168,12 @@ async def _is_published(reader: NatsConnection) -> bool:
     return True
 
 
-async def _only_jobs_in_hand_are_queued(deployment: Deployment) -> bool:
-    in_hand: set[str] = set()
+async def _only_open_jobs_are_queued(deployment: Deployment) -> bool:
+    open_jobs: set[str] = set()
     for name in SUBNETS:
         async with deployment.identity(name) as identity:
             listed = (await identity.get_jobs(limit=1000, state="open")).jobs
-            in_hand |= {job.job_id for job in listed if job.state not in ENDED}
+            open_jobs |= {job.job_id for job in listed if job.state not in ENDED}
     async with _connected(deployment.nats.url, WORKER_USER, WORKER_PASSWORD) as connection:
         context = connection.nats.jetstream()
         state = (await context.stream_info(JOB_QUEUE.name)).state
@@ -185,7 +185,7 @@ async def _only_jobs_in_hand_are_queued(deployment: Deployment) -> bool:
                         errors="replace"
                     )
                 )
-    return queued <= in_hand
+    return queued <= open_jobs
 
 
 async def writes_still_work(deployment: Deployment, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Makes calls of a published client, one by one; run in an environment that holds only that.
+"""Call methods of a published client, in an environment that contains only that client.
 
 Argument: a JSON object of the address, the identity, and the calls: the accessor, the method and
 the arguments of each. The accessor `models` gives a body to the model of that name instead. Prints
@@ -11,30 +11,30 @@ import sys
 import warnings
 from typing import Any
 
-# The first of them is deprecated by its own successor.
+# A newer client warns that its module of the oldest client is deprecated.
 warnings.simplefilter("ignore")
 
 
-def called(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def result_of(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"returned": json.loads(use(**arguments).model_dump_json())}
-    except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 -- every exception is a result
         return {"raised": type(error).__name__, "text": str(error)}
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
-    module = importlib.import_module(asked["module"])
-    with module.PylonClient(module.Config(**asked["config"])) as client:
-        root = getattr(client, asked["api"]) if asked["api"] else client
+    request = json.loads(sys.argv[1])
+    module = importlib.import_module(request["module"])
+    with module.PylonClient(module.Config(**request["config"])) as client:
+        root = getattr(client, request["api"]) if request["api"] else client
         places = {
             "open_access": root.open_access,
             "identity": root.identity,
-            "models": importlib.import_module(asked["models"]),
+            "models": importlib.import_module(request["models"]),
         }
         seen = [
-            called(getattr(places[accessor], name), arguments)
-            for accessor, name, arguments in asked["calls"]
+            result_of(getattr(places[accessor], name), arguments)
+            for accessor, name, arguments in request["calls"]
         ]
     json.dump(seen, sys.stdout)
 

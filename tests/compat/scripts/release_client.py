@@ -1,7 +1,7 @@
-"""Reads and writes with the client of some release at several addresses.
+"""Read and write with the client of a release at several addresses.
 
-Argument: a JSON object of addresses, and of the identity and its token. Prints a JSON object: where
-the client was imported from, and for each address what came back.
+Argument: a JSON object with the addresses, the identity and its token. Prints a JSON object: the
+file of the imported client, and the results by address.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import pylon_client
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid, Weight
 
 
-async def used(address: str, identity: str, token: str) -> dict[str, Any]:
+async def use_client(address: str, identity: str, token: str) -> dict[str, Any]:
     config = AsyncConfig(address=address, identity_name=identity, identity_token=token)
     async with AsyncPylonClient(config) as client:
         neurons = (await client.open_access.get_latest_neurons(netuid=NetUid(1))).neurons
@@ -30,13 +30,13 @@ async def used(address: str, identity: str, token: str) -> dict[str, Any]:
 
 
 async def main() -> None:
-    asked = json.loads(sys.argv[1])
-    addresses = asked["addresses"]
+    request = json.loads(sys.argv[1])
+    addresses = request["addresses"]
     found = await asyncio.gather(
-        *(used(address, asked["identity"], asked["token"]) for address in addresses)
+        *(use_client(address, request["identity"], request["token"]) for address in addresses)
     )
-    answer = {"file": pylon_client.__file__, "found": dict(zip(addresses, found, strict=True))}
-    json.dump(answer, sys.stdout)
+    result = {"file": pylon_client.__file__, "found": dict(zip(addresses, found, strict=True))}
+    json.dump(result, sys.stdout)
 
 
 asyncio.run(main())

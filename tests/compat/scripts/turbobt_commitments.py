@@ -1,4 +1,4 @@
-"""Reads the revealed commitments of a hotkey with turbobt; run in turbobt's own environment.
+"""Read the revealed commitments of a hotkey with turbobt; run in turbobt's own environment.
 
 Arguments: the node's address, the netuid and the hotkey. Prints a JSON list of texts.
 """

@@ -1,4 +1,4 @@
-"""The composition as its page describes it, on an engine, with a simulated chain beside it."""
+"""The compose deployment of its page, on a container engine, with a simulated chain."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Composition:
         """Run a line of the page, which begins with `docker compose`."""
         arguments = command.removeprefix("docker compose ").split()
         if arguments[0] == "exec":
-            arguments.insert(1, "-T")  # there is no terminal here
+            arguments.insert(1, "-T")  # tests have no terminal
         files = ["-f", "docker-compose.yaml", "-f", "devnet.yaml", "-p", self.name]
         argv = [*self.docker.compose, *files, *arguments]
         return output(argv, self.docker.environment, self.folder)
@@ -74,7 +74,7 @@ class Composition:
 
 
 def change_of_identities() -> list[str]:
-    """The commands of the page, one a line."""
+    """Return the commands of the page that change the identities."""
     _, section = PAGE.split("\n## Identities and tokens\n")
     (block, *_) = re.findall(r"```bash\n(docker compose .*?)```", section, re.DOTALL)
     return block.splitlines()
@@ -116,13 +116,13 @@ def running(
         composition.compose("docker compose down --volumes --timeout 5")
 
 
-def test_everything_comes_up_healthy(running: Composition) -> None:
+def test_all_services_become_healthy(running: Composition) -> None:
     until(lambda: running.is_healthy("nats", "reader", "signer", "bridge", "devnet"))
     assert len(running.containers("reader")) == 2
     running.compose("docker compose exec signer pylon check")
 
 
-def test_only_the_bridge_is_reached_and_only_from_this_host(running: Composition) -> None:
+def test_only_the_bridge_is_reachable_and_only_from_this_host(running: Composition) -> None:
     published = {
         service: json.loads(running.inspect(container, "json .HostConfig.PortBindings")) or {}
         for service in ("nats", "reader", "signer", "bridge")
@@ -156,7 +156,7 @@ def test_each_process_has_only_its_own_secrets(running: Composition) -> None:
         assert found - {"PYLON_METRICS_TOKEN"} == expected
 
 
-def test_an_operator_looks_at_jobs_in_the_bridge(running: Composition) -> None:
+def test_pylon_jobs_works_in_the_bridge_container(running: Composition) -> None:
     running.compose("docker compose exec bridge pylon jobs ls")
 
 

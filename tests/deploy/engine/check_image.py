@@ -1,4 +1,4 @@
-"""The image as an engine builds and runs it."""
+"""The image, built and run by a container engine."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def containers(docker: Engine) -> Iterator[list[str]]:
         docker.run("rm", "--force", "--volumes", container)
 
 
-def test_nothing_that_builds_or_installs_is_left(docker: Engine, image: str) -> None:
+def test_the_image_has_no_build_or_install_tools(docker: Engine, image: str) -> None:
     look = f"for tool in {' '.join(TOOLS)}; do command -v $tool; done; true"
     assert docker.run("run", "--rm", image, "sh", "-c", look) == ""
     for module in ("pip", "uv", "hatchling", "setuptools"):
@@ -54,7 +54,7 @@ def test_every_package_is_compiled(docker: Engine, image: str) -> None:
     assert docker.run("run", "--rm", *READ_ONLY, image, "python", "-c", UNCOMPILED) == ""
 
 
-def test_it_is_labelled(docker: Engine, image: str) -> None:
+def test_the_image_has_its_labels(docker: Engine, image: str) -> None:
     labels = json.loads(docker.run("inspect", "--format", "{{json .Config.Labels}}", image))
     assert labels["org.opencontainers.image.title"] == "Pylon"
     assert labels["org.opencontainers.image.revision"] == "of-a-test"

@@ -27,11 +27,11 @@ class App:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.asked = 0
+        self.requests = 0
         self.body = b"ok"
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
-        self.asked += 1
+        self.requests += 1
         await self.may_answer.wait()
         length = str(len(self.body)).encode()
         start = {"type": "http.response.start", "status": 200}
@@ -160,7 +160,7 @@ async def test_a_request_and_an_idle_connection_may_take_longer() -> None:
         server.app.may_answer.clear()
         caller = await server.connect()
         await caller.send(HEAD + b"\r\n")
-        await eventually(lambda: server.app.asked)
+        await eventually(lambda: server.app.requests)
         await asyncio.sleep(3 * SHORT_S)
         server.app.may_answer.set()
         await caller.ok()
@@ -193,7 +193,7 @@ async def bounded() -> None:
         server.app.may_answer.clear()
         honest = await server.connect()
         await honest.send(HEAD + b"\r\n")
-        await eventually(lambda: server.app.asked == 1)
+        await eventually(lambda: server.app.requests == 1)
         half_sent = [await server.connect() for _ in range(50)]
         for caller in half_sent:
             await caller.send(HEAD)
@@ -201,9 +201,9 @@ async def bounded() -> None:
         for caller in half_sent[:41]:
             assert not await caller.rest()
         others = [await server.connect() for _ in range(9)]
-        for asked, caller in enumerate(others, 2):
+        for count, caller in enumerate(others, 2):
             await caller.send(HEAD + b"\r\n")
-            await eventually(lambda asked=asked: server.app.asked == asked)
+            await eventually(lambda count=count: server.app.requests == count)
         refused = await server.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
         assert server.connections.closed_by_reason[CloseReason.LIMIT] == 1

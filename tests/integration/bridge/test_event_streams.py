@@ -97,7 +97,7 @@ async def test_two_hundred_listeners_see_every_block_once_and_in_order_through_a
         assert bridge.log.count("Lost events of") == 0
 
 
-async def test_a_bridge_that_stops_says_so_and_another_goes_on_where_it_ended(
+async def test_a_stopping_bridge_ends_streams_and_another_resumes_them(
     tmp_path: Path,
 ) -> None:
     async with service(tmp_path) as running:

@@ -49,7 +49,7 @@ async def test_a_bridge_starts_without_nats_and_connects_when_it_appears(
             assert (await bridge.get("/health")).json()["nats_connected"] is True
 
 
-async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
+async def test_requests_fail_at_once_while_nats_is_down_and_succeed_afterwards(
     nats: NatsServer, tmp_path: Path
 ) -> None:
     worker = StubWorker()
@@ -58,11 +58,11 @@ async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
         worker.at(nats.url),
     ):
         await bridge.until(LATEST_BLOCK, 200)
-        served = len(worker.asked)
+        served = len(worker.requests)
         worker.gate.clear()
         async with asyncio.TaskGroup() as group:
             waiting = [group.create_task(bridge.get(LATEST_BLOCK)) for _ in range(3)]
-            await worker.has_been_asked(served + 3)
+            await worker.has_received(served + 3)
             await nats.kill()
         # A minute was theirs to wait; the loss of the connection ended it.
         assert [task.result().status_code for task in waiting] == [503] * 3
@@ -96,20 +96,20 @@ async def test_reads_in_flight_are_answered_by_another_server_when_theirs_is_sto
             worker.at(cluster.urls[1]),
         ):
             await bridge.until(LATEST_BLOCK, 200)
-            served = len(worker.asked)
+            served = len(worker.requests)
             worker.gate.clear()
             async with asyncio.TaskGroup() as group:
                 waiting = [group.create_task(bridge.get(LATEST_BLOCK)) for _ in range(3)]
-                await worker.has_been_asked(served + 3)
+                await worker.has_received(served + 3)
                 await cluster.servers[0].stop()
                 # Each of them once more, and over another server.
-                await worker.has_been_asked(served + 6)
+                await worker.has_received(served + 6)
                 worker.gate.set()
             assert [task.result().status_code for task in waiting] == [200] * 3
-            assert len(worker.asked) == served + 6
+            assert len(worker.requests) == served + 6
 
 
-async def test_a_wrong_password_is_complained_about_until_it_is_right(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_logged_until_it_is_corrected(tmp_path: Path) -> None:
     def users(password: str) -> str:
         return f'authorization {{ users: [ {{ user: "bridge", password: "{password}" }} ] }}'
 

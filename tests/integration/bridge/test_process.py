@@ -43,17 +43,17 @@ async def test_a_request_in_progress_is_finished_before_the_bridge_ends(
     async with BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge:
         await bridge.until("/health/ready", 200)
         worker.gate.clear()
-        worker.answer = b'{"in":"time"}'
+        worker.reply = b'{"in":"time"}'
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(bridge.get(LATEST_BLOCK))
-            await worker.has_been_asked(1)
+            reading = group.create_task(bridge.get(LATEST_BLOCK))
+            await worker.has_received(1)
             ending = group.create_task(bridge.stop(signal.SIGTERM))
             await bridge.logged("Stopping: 1 requests in progress")
             with pytest.raises(httpx.ConnectError):
                 await bridge.get("/health")
             worker.gate.set()
-        assert asking.result().status_code == 200
-        assert asking.result().content == b'{"in":"time"}'
+        assert reading.result().status_code == 200
+        assert reading.result().content == b'{"in":"time"}'
         assert ending.result() == 0
         assert "Traceback" not in bridge.log
 
@@ -70,11 +70,11 @@ async def test_idle_connections_are_closed_while_a_bridge_drains(tmp_path: Path)
         assert proxy.accepted == 1
         bridge.process.send_signal(signal.SIGTERM)
         await bridge.logged("Draining: serving requests for another 600 s")
-        for asked in (1, 2):
+        for connections in (1, 2):
             # The first is on the idle connection, the second on a new one.
             response = await http.get("/health")
             assert (response.status_code, response.headers["connection"]) == (200, "close")
-            assert proxy.accepted == asked
+            assert proxy.accepted == connections
         # A second signal ends it at once.
         assert await bridge.stop(signal.SIGTERM) == 0
 
@@ -112,12 +112,12 @@ async def test_a_request_longer_than_the_grace_period_is_rejected_with_retry(
         await bridge.until("/health/ready", 200)
         worker.gate.clear()
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(bridge.get(LATEST_BLOCK))
-            await worker.has_been_asked(1)
+            reading = group.create_task(bridge.get(LATEST_BLOCK))
+            await worker.has_received(1)
             ending = group.create_task(bridge.stop(signal.SIGTERM))
-        assert asking.result().status_code == 503
-        assert asking.result().json()["code"] == "SHUTTING_DOWN"
-        assert asking.result().json()["retryable"] is True
+        assert reading.result().status_code == 503
+        assert reading.result().json()["code"] == "SHUTTING_DOWN"
+        assert reading.result().json()["retryable"] is True
         assert ending.result() == 0
         assert "Traceback" not in bridge.log
 
@@ -143,8 +143,8 @@ async def refusal(folder: Path, environment: dict[str, str]) -> str:
 
 
 async def test_a_used_port_is_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         log = await refusal(tmp_path, bridge_environment(NOWHERE, bridge_port=str(port)))
     assert f"cannot listen on 127.0.0.1 port {port}" in log
     assert "in use" in log
@@ -167,7 +167,7 @@ async def test_a_mistyped_setting_is_refused_if_they_are_strict(tmp_path: Path) 
     assert "secret-token" not in log
 
 
-async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
+async def test_a_list_that_is_not_json_is_named(tmp_path: Path) -> None:
     environment = bridge_environment(NOWHERE) | {"PYLON_IDENTITIES": "sn1"}
     log = await refusal(tmp_path, environment)
     assert 'PYLON_IDENTITIES: must be a JSON list like ["sn1"]' in log
@@ -227,6 +227,6 @@ async def test_it_has_only_the_options_help_and_version(argument: str, code: int
         stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(HANGS_AFTER_S):
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     assert process.returncode == code
-    assert (b"unrecognized arguments: --port" in said) == (code == 2)
+    assert (b"unrecognized arguments: --port" in output) == (code == 2)

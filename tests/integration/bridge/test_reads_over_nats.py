@@ -65,13 +65,13 @@ async def test_bytes_of_any_size_pass_through_untouched(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     for size in (0, 1, 150_000, 1_000_000):
-        worker.answer = json.dumps({"spaced  ": "x" * size}, indent=1).encode()
+        worker.reply = json.dumps({"spaced  ": "x" * size}, indent=1).encode()
         response = await bridge.get("/api/v1/subnet/7/block/12/neurons")
         assert response.status_code == 200
-        assert response.content == worker.answer
+        assert response.content == worker.reply
         assert response.headers["Content-Type"] == "application/json"
-    assert {message.subject for message in worker.asked} == {"pylon.v1.open.7.neurons.at"}
-    assert {message.data for message in worker.asked} == {b'{"block_number":12}'}
+    assert {message.subject for message in worker.requests} == {"pylon.v1.open.7.neurons.at"}
+    assert {message.data for message in worker.requests} == {b'{"block_number":12}'}
 
 
 async def test_an_identitys_request_uses_its_subject_and_the_bridges_inbox(
@@ -79,7 +79,7 @@ async def test_an_identitys_request_uses_its_subject_and_the_bridges_inbox(
 ) -> None:
     response = await bridge.get(SN1, headers=bearer(token_of("sn1")))
     assert response.status_code == 200
-    (message,) = worker.asked
+    (message,) = worker.requests
     assert message.subject == "pylon.v1.identity.sn1.neurons.latest"
     assert message.reply.startswith("_INBOX.bridge.")
 
@@ -103,16 +103,16 @@ async def test_without_the_token_nothing_reaches_nats(
         assert response.json()["status_code"] == status
         assert response.json()["detail"]
         assert "Location" not in response.headers
-    assert not worker.asked
+    assert not worker.requests
 
 
-async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
+async def test_the_deadline_and_the_request_id_reach_the_worker(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     sent = {"X-Request-Id": "request-7", "X-Pylon-Timeout": "1000000"}
     response = await bridge.get(LATEST_BLOCK, headers=sent)
     assert response.headers["X-Request-Id"] == "request-7"
-    (message,) = worker.asked
+    (message,) = worker.requests
     assert message.headers is not None
     assert message.headers[headers.REQUEST_ID] == "request-7"
     assert message.headers[headers.CONTRACT] == "v1"
@@ -134,21 +134,19 @@ async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
 async def test_a_workers_failure_is_returned_unchanged(
     bridge: BridgeProcess, worker: StubWorker, code: ErrorCode, status: int
 ) -> None:
-    worker.answer = FailureError(code, "The chain says no.", retry_at_block=BlockNumber(99))
+    worker.reply = FailureError(code, "The chain says no.", retry_at_block=BlockNumber(99))
     response = await bridge.get(LATEST_BLOCK)
     assert response.status_code == status
     assert response.json() == {
         "status_code": status,
         "code": code.value,
         "detail": "The chain says no.",
-        "retryable": worker.answer.failure.retryable,
+        "retryable": worker.reply.failure.retryable,
         "retry_at_block": 99,
     }
 
 
-async def test_past_its_deadline_a_request_is_answered_without_its_answer(
-    bridge: BridgeProcess, worker: StubWorker
-) -> None:
+async def test_a_request_past_its_deadline_fails(bridge: BridgeProcess, worker: StubWorker) -> None:
     worker.gate.clear()
     response = await bridge.get(LATEST_BLOCK, headers={"X-Pylon-Timeout": "0.2"})
     assert response.status_code == 504
@@ -156,10 +154,10 @@ async def test_past_its_deadline_a_request_is_answered_without_its_answer(
     # The cap of the settings ends it, or this would wait for longer than the test may take.
     response = await bridge.get(LATEST_BLOCK, headers={"X-Pylon-Timeout": "1e9"})
     assert response.status_code == 504
-    assert len(worker.asked) == 2
+    assert len(worker.requests) == 2
 
 
-async def test_without_a_worker_nobody_waits(bridge: BridgeProcess) -> None:
+async def test_without_a_worker_requests_fail_at_once(bridge: BridgeProcess) -> None:
     response = await bridge.get(LATEST_BLOCK)
     assert response.status_code == 503
     assert response.json()["code"] == "NATS_UNAVAILABLE"
@@ -167,29 +165,29 @@ async def test_without_a_worker_nobody_waits(bridge: BridgeProcess) -> None:
     assert response.headers["Retry-After"] == "1"
 
 
-async def test_requests_past_the_bound_are_sent_away_and_later_ones_are_not(
+async def test_requests_above_the_limit_are_rejected_and_later_ones_served(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
     async with asyncio.TaskGroup() as group:
-        held = [group.create_task(bridge.get(LATEST_BLOCK)) for _ in range(SLOTS)]
-        await worker.has_been_asked(SLOTS)
+        pending = [group.create_task(bridge.get(LATEST_BLOCK)) for _ in range(SLOTS)]
+        await worker.has_received(SLOTS)
         response = await bridge.get(LATEST_BLOCK)
         assert response.status_code == 429
         assert response.json()["code"] == "OVERLOADED"
         assert (await bridge.get("/health")).status_code == 200
         worker.gate.set()
-    assert [task.result().status_code for task in held] == [200] * SLOTS
+    assert [task.result().status_code for task in pending] == [200] * SLOTS
     assert (await bridge.get(LATEST_BLOCK)).status_code == 200
-    assert len(worker.asked) == SLOTS + 1
+    assert len(worker.requests) == SLOTS + 1
 
 
-async def test_a_request_whose_caller_left_gives_its_slot_back_when_it_ends(
+async def test_a_request_whose_caller_disconnected_releases_its_slot(
     bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
     leaving = [asyncio.create_task(bridge.get(LATEST_BLOCK)) for _ in range(SLOTS)]
-    await worker.has_been_asked(SLOTS)
+    await worker.has_received(SLOTS)
     for task in leaving:
         task.cancel()
     await asyncio.wait(leaving)

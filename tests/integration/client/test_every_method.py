@@ -55,7 +55,7 @@ from tests.support.nats.scripted_service import (
 from tests.support.product.client_methods import BLOCK_NUMBER, HOTKEY, METHODS, NETUID, REPLIES
 from tests.support.product.eventually import HANGS_AFTER_S
 
-Ask = Callable[[Callable[[Any], Any]], Awaitable[Any]]
+Invoke = Callable[[Callable[[Any], Any]], Awaitable[Any]]
 TOKENS = {
     "open_access_token": OPEN_TOKEN,
     "identity_name": IDENTITY,
@@ -67,16 +67,16 @@ WRITING = {"PUT", "POST"}
 
 
 @asynccontextmanager
-async def asking(flavour: str, url: str, **fields: Any) -> AsyncGenerator[Ask]:
+async def open_client(flavour: str, url: str, **fields: Any) -> AsyncGenerator[Invoke]:
     """Return a function that sends one call through an open client."""
     if flavour == "async":
         fields = {"retry": ASYNC_DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
         async with AsyncPylonClient(AsyncConfig(address=url, **fields)) as client:
 
-            async def ask(call: Callable[[Any], Any]) -> Any:
+            async def invoke(call: Callable[[Any], Any]) -> Any:
                 return await call(client)
 
-            yield ask
+            yield invoke
     else:
         fields = {"retry": DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
         sync_client = PylonClient(Config(address=url, **fields))
@@ -111,23 +111,23 @@ async def url(
 async def test_every_method_sends_its_operation_and_returns_its_reply(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    async with asking(flavour, url, **TOKENS) as ask:
+    async with open_client(flavour, url, **TOKENS) as invoke:
         for accessor, method in METHODS:
-            reply = await ask(partial(method.call, accessor=accessor))
-            asked = service.asked[-1]
+            reply = await invoke(partial(method.call, accessor=accessor))
+            request = service.requests[-1]
             assert reply == REPLIES[method.operation.reply]
             assert type(reply) is method.operation.reply
             scope = method.scope(accessor)
-            assert (asked.scope, asked.operation) == (scope, method.operation.name)
+            assert (request.scope, request.operation) == (scope, method.operation.name)
             of_identity = scope is Scope.IDENTITY
             of_subnet = NETUID if method.operation.per_subnet else None
-            assert asked.netuid == (service.netuid if of_identity else of_subnet)
-            assert asked.params == method.params
-            assert asked.identity == (IDENTITY if of_identity else None)
-            assert (asked.idempotency_key is not None) is (method.operation.method in WRITING)
-            assert 50 < asked.timeout_s <= 60
-    assert len(service.asked) == len(METHODS)
-    assert service.identities_asked == (1 if url.startswith("http") else 0)
+            assert request.netuid == (service.netuid if of_identity else of_subnet)
+            assert request.params == method.params
+            assert request.identity == (IDENTITY if of_identity else None)
+            assert (request.idempotency_key is not None) is (method.operation.method in WRITING)
+            assert 50 < request.timeout_s <= 60
+    assert len(service.requests) == len(METHODS)
+    assert service.identity_reads == (1 if url.startswith("http") else 0)
 
 
 async def test_retried_writes_keep_their_idempotency_key(
@@ -135,22 +135,22 @@ async def test_retried_writes_keep_their_idempotency_key(
 ) -> None:
     """Possibly only the reply was lost: the service must know the write again."""
     writes = [method for _, method in METHODS if method.operation.method in WRITING]
-    made: list[str | None] = []
-    async with asking(flavour, url, **TOKENS) as ask:
+    keys_used: list[str | None] = []
+    async with open_client(flavour, url, **TOKENS) as invoke:
         for method in writes:
-            service.asked.clear()
+            service.requests.clear()
             service.failures = [
                 FailureError(ErrorCode.NATS_UNAVAILABLE, "Down."),
                 FailureError(ErrorCode.CHAIN_TIMEOUT, "Late."),
             ]
-            await ask(partial(method.call, accessor="identity"))
-            keys = [asked.idempotency_key for asked in service.asked]
+            await invoke(partial(method.call, accessor="identity"))
+            keys = [request.idempotency_key for request in service.requests]
             assert (len(keys), len(set(keys))) == (3, 1), method.name
-            made.append(keys[0])
-        given = "mine"
-        await ask(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, idempotency_key=given))
-        assert service.asked[-1].idempotency_key == given
-    assert len(writes) == len(set(made) - {None}) == 5
+            keys_used.append(keys[0])
+        key = "mine"
+        await invoke(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, idempotency_key=key))
+        assert service.requests[-1].idempotency_key == key
+    assert len(writes) == len(set(keys_used) - {None}) == 5
 
 
 @pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "\u00e9", "x" * 256])
@@ -164,11 +164,11 @@ async def test_an_invalid_idempotency_key_is_rejected_before_sending(
         lambda c: c.identity.set_revealed_commitment("x", idempotency_key=key),
         lambda c: c.identity.generate_certificate(idempotency_key=key),
     ]
-    async with asking(flavour, url, **TOKENS) as ask:
+    async with open_client(flavour, url, **TOKENS) as invoke:
         for write in writes:
             with pytest.raises(ValueError, match="an idempotency key should be 1 to 255"):
-                await ask(write)
-    assert service.asked == []
+                await invoke(write)
+    assert service.requests == []
 
 
 async def test_a_write_without_a_reply_keeps_its_idempotency_key(
@@ -176,10 +176,10 @@ async def test_a_write_without_a_reply_keeps_its_idempotency_key(
 ) -> None:
     service.silent = True
     fields = {**TOKENS, "timeout": PylonTimeout(read=0.3)}
-    async with asking(flavour, url, **fields) as ask:
+    async with open_client(flavour, url, **fields) as invoke:
         with pytest.raises(PylonTimeoutException):
-            await ask(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}))
-    keys = [asked.idempotency_key for asked in service.asked]
+            await invoke(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}))
+    keys = [request.idempotency_key for request in service.requests]
     assert (len(keys), len(set(keys))) == (3, 1)
 
 
@@ -200,14 +200,14 @@ async def test_a_failure_is_the_same_exception_over_both_transports(
     kind = FAILURE_KINDS[code]
     tries = 3 if kind.retryable else 1
     service.failures = [FailureError(code, "Because.") for _ in range(tries)]
-    async with asking("async", url, **TOKENS) as ask:
+    async with open_client("async", url, **TOKENS) as invoke:
         with pytest.raises(BasePylonException) as caught:
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
     error = caught.value
     assert type(error) is expected.get(kind.http_status, PylonResponseException)
     assert (error.code, error.detail) == (code, "Because.")
     assert (error.status_code, error.retryable) == (kind.http_status, kind.retryable)
-    assert len(service.asked) == tries
+    assert len(service.requests) == tries
     if isinstance(error, PylonTimeoutException):
         assert error.reason is TimeoutReason.GATEWAY_TIMEOUT
 
@@ -222,14 +222,14 @@ async def test_a_failure_of_a_newer_service_keeps_its_code(
         newer_code="NEW", newer_status=status, detail="Because.", retryable=True
     )
     service.failures = [FailureError.from_failure(newer) for _ in range(3)]
-    async with asking("async", url, **TOKENS) as ask:
+    async with open_client("async", url, **TOKENS) as invoke:
         with pytest.raises(BasePylonException) as caught:
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
     error = caught.value
     assert type(error) is kind
     assert (error.code, error.detail) == ("NEW", "Because.")
     assert (error.status_code, error.retryable) == (status, True)
-    assert len(service.asked) == 3
+    assert len(service.requests) == 3
 
 
 async def test_retryable_failures_are_retried(
@@ -239,10 +239,10 @@ async def test_retryable_failures_are_retried(
         FailureError(ErrorCode.CHAIN_UNAVAILABLE, "Down."),
         FailureError(ErrorCode.OVERLOADED, "Busy."),
     ]
-    async with asking(flavour, url, **TOKENS) as ask:
-        reply = await ask(lambda c: c.identity.get_latest_neurons())
+    async with open_client(flavour, url, **TOKENS) as invoke:
+        reply = await invoke(lambda c: c.identity.get_latest_neurons())
     assert len(reply.neurons) == 5
-    assert len(service.asked) == 3
+    assert len(service.requests) == 3
 
 
 async def test_failures_until_a_block_are_not_retried(
@@ -251,22 +251,22 @@ async def test_failures_until_a_block_are_not_retried(
     service.failures = [
         FailureError(ErrorCode.RATE_LIMITED, "Too soon.", retry_at_block=BlockNumber(4_400))
     ]
-    async with asking(flavour, url, **TOKENS) as ask:
+    async with open_client(flavour, url, **TOKENS) as invoke:
         with pytest.raises(PylonRateLimited, match="Too soon") as caught:
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
     assert caught.value.retryable
     assert caught.value.retry_at_block == 4_400
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
 async def test_all_errors_in_a_request_are_reported(url: str, service: ScriptedService) -> None:
     item = InvalidItem(message="Too high.", key="block_number")
     service.failures = [FailureError(ErrorCode.INVALID, "Refused.", extra=[item])]
-    async with asking("async", url, **TOKENS) as ask:
+    async with open_client("async", url, **TOKENS) as invoke:
         with pytest.raises(
             PylonResponseException, match=r"Refused\.; block_number: Too high\."
         ) as it:
-            await ask(lambda c: c.open_access.get_neurons(NETUID, BLOCK_NUMBER))
+            await invoke(lambda c: c.open_access.get_neurons(NETUID, BLOCK_NUMBER))
     assert list(it.value.invalid) == [item]
 
 
@@ -277,21 +277,24 @@ async def test_open_access_without_a_token_accepts_any_token(
     authorization = AUTHORIZATION.replace(OPEN_TOKEN, "") + "no_auth_user: open\n"
     async with NatsServer(tmp_path, authorization) as server, service.worker(server.url):
         for fields in ({"open_access_token": "any"}, {}):
-            async with asking("async", server.url, **fields) as ask:
-                await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
-    assert len(service.asked) == 2
+            async with open_client("async", server.url, **fields) as invoke:
+                await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert len(service.requests) == 2
 
 
 async def test_an_identity_without_an_open_access_token_reads_with_open_access(
     service: ScriptedService, tmp_path: Path
 ) -> None:
     only_identity = {"identity_name": IDENTITY, "identity_token": IDENTITY_TOKEN}
-    async with service.over_nats(tmp_path) as url, asking("async", url, **only_identity) as ask:
-        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
-    assert service.asked[0].scope is Scope.OPEN
-    async with service.over_http() as url, asking("async", url, **only_identity) as ask:
-        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
-    assert service.asked[1].scope is Scope.OPEN
+    async with (
+        service.over_nats(tmp_path) as url,
+        open_client("async", url, **only_identity) as invoke,
+    ):
+        await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert service.requests[0].scope is Scope.OPEN
+    async with service.over_http() as url, open_client("async", url, **only_identity) as invoke:
+        await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert service.requests[1].scope is Scope.OPEN
 
 
 async def test_the_client_reconnects_to_a_restarted_nats_server(
@@ -300,17 +303,17 @@ async def test_the_client_reconnects_to_a_restarted_nats_server(
     async with (
         NatsServer(tmp_path, AUTHORIZATION) as server,
         service.worker(server.url),
-        asking(flavour, server.url, **TOKENS) as ask,
+        open_client(flavour, server.url, **TOKENS) as invoke,
     ):
-        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
         await server.kill()
         with pytest.raises(PylonRequestException):
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
         await server.start()
         async with asyncio.timeout(HANGS_AFTER_S):
             while True:
                 with contextlib.suppress(PylonRequestException, PylonUnavailable):
-                    await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+                    await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
                     break
                 await asyncio.sleep(0.05)
 
@@ -325,66 +328,66 @@ async def test_a_silent_service_is_a_timeout(
         "timeout": PylonTimeout(read=0.3),
         "retry": retries.copy(stop=stop_after_attempt(1)),
     }
-    async with asking(flavour, url, **fields) as ask:
+    async with open_client(flavour, url, **fields) as invoke:
         with pytest.raises(PylonTimeoutException) as caught:
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
     assert caught.value.reason is TimeoutReason.READ
     assert caught.value.timeout_seconds == 0.3
-    assert service.asked[0].timeout_s <= 0.3
+    assert service.requests[0].timeout_s <= 0.3
 
 
 async def test_missing_credentials_are_unauthorized_and_wrong_ones_forbidden(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    async with asking(flavour, url) as ask:
+    async with open_client(flavour, url) as invoke:
         with pytest.raises(PylonUnauthorized):
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
     wrong = {"open_access_token": "wr0ng", "identity_name": IDENTITY, "identity_token": "wr0ng"}
-    async with asking(flavour, url, **wrong) as ask:
+    async with open_client(flavour, url, **wrong) as invoke:
         for call in (
             lambda c: c.open_access.get_latest_neurons(NETUID),
             lambda c: c.identity.get_latest_neurons(),
         ):
             with pytest.raises(PylonForbidden) as caught:
-                await ask(call)
+                await invoke(call)
             assert "wr0ng" not in f"{caught.value!r} {caught.value}"
-    assert service.asked == []
+    assert service.requests == []
 
 
 async def test_an_unreachable_service_is_a_request_exception(flavour: str) -> None:
     for scheme in ("http", "nats"):
-        async with asking(flavour, f"{scheme}://127.0.0.1:1", **TOKENS) as ask:
+        async with open_client(flavour, f"{scheme}://127.0.0.1:1", **TOKENS) as invoke:
             with pytest.raises(PylonRequestException) as caught:
-                await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+                await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
         assert caught.value.retryable
 
 
 async def test_concurrent_calls_share_one_client(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    async with asking(flavour, url, **TOKENS) as ask:
+    async with open_client(flavour, url, **TOKENS) as invoke:
         replies = await asyncio.gather(
-            *(ask(lambda c: c.identity.get_latest_neurons()) for _ in range(50)),
-            *(ask(lambda c: c.open_access.get_latest_neurons(NETUID)) for _ in range(50)),
+            *(invoke(lambda c: c.identity.get_latest_neurons()) for _ in range(50)),
+            *(invoke(lambda c: c.open_access.get_latest_neurons(NETUID)) for _ in range(50)),
         )
-    assert len(replies) == len(service.asked) == 100
-    assert service.identities_asked <= 1
+    assert len(replies) == len(service.requests) == 100
+    assert service.identity_reads <= 1
 
 
 async def test_closing_ends_calls_in_progress(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.silent = True
-    async with asking(flavour, url, **TOKENS) as ask:
-        call = asyncio.ensure_future(ask(lambda c: c.open_access.get_latest_neurons(NETUID)))
+    async with open_client(flavour, url, **TOKENS) as invoke:
+        call = asyncio.ensure_future(invoke(lambda c: c.open_access.get_latest_neurons(NETUID)))
         async with asyncio.timeout(HANGS_AFTER_S):
-            while not service.asked:
+            while not service.requests:
                 await asyncio.sleep(0.01)
-        await ask(lambda c: c.close())
+        await invoke(lambda c: c.close())
         with pytest.raises(PylonClosed):
             await call
         with pytest.raises(PylonClosed):
-            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
-        await ask(lambda c: c.open())
+            await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await invoke(lambda c: c.open())
         service.silent = False
-        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await invoke(lambda c: c.open_access.get_latest_neurons(NETUID))

@@ -42,11 +42,11 @@ class QuietWorker:
 
     url: str
     failure: ErrorCode | None = None
-    asked: int = 0
+    reads: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def latest_block(self, call: ServiceCall[Any]) -> CallResult:
-        self.asked += 1
+        self.reads += 1
         if self.failure is not None:
             raise FailureError(self.failure, "the test says so")
         return CallResult(json_codec.encode(sample_block_info()))
@@ -73,7 +73,7 @@ class QuietWorker:
 
 
 @dataclass
-class Places:
+class Addresses:
     """The URL of NATS, and the address of the client: NATS or a bridge."""
 
     nats: str
@@ -81,22 +81,22 @@ class Places:
 
 
 @pytest.fixture(params=["nats", "http"])
-async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Places]:
+async def addresses(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Addresses]:
     """Start everything but a worker."""
     async with NatsServer(tmp_path, authorization_config(deployment_settings())) as server:
         if request.param == "nats":
-            yield Places(server.url, server.url)
+            yield Addresses(server.url, server.url)
             return
         folder = tmp_path / "bridge"
         folder.mkdir()
         async with BridgeProcess(folder, bridge_environment(server.url)) as bridge:
             await eventually(lambda: "Connected to NATS" in bridge.log)
-            yield Places(server.url, bridge.url)
+            yield Addresses(server.url, bridge.url)
 
 
-async def test_no_stream_starts_without_a_worker(places: Places) -> None:
+async def test_no_stream_starts_without_a_worker(addresses: Addresses) -> None:
     async with (
-        AsyncPylonClient(AsyncConfig(address=places.address)) as client,
+        AsyncPylonClient(AsyncConfig(address=addresses.address)) as client,
         asyncio.timeout(HANGS_AFTER_S),
     ):
         for follow in FOLLOWING:
@@ -107,11 +107,11 @@ async def test_no_stream_starts_without_a_worker(places: Places) -> None:
 
 @pytest.mark.parametrize("failure", [None, ErrorCode.CHAIN_UNAVAILABLE])
 async def test_an_idle_stream_waits_while_a_worker_replies(
-    places: Places, failure: ErrorCode | None
+    addresses: Addresses, failure: ErrorCode | None
 ) -> None:
-    worker = QuietWorker(places.nats, failure)
+    worker = QuietWorker(addresses.nats, failure)
     async with (
-        AsyncPylonClient(AsyncConfig(address=places.address)) as client,
+        AsyncPylonClient(AsyncConfig(address=addresses.address)) as client,
         aclosing(FOLLOWING[0](client)) as blocks,
         aclosing(FOLLOWING[1](client)) as snapshots,
         asyncio.timeout(HANGS_AFTER_S),
@@ -119,7 +119,7 @@ async def test_an_idle_stream_waits_while_a_worker_replies(
         async with worker.running():
             waiting = [asyncio.ensure_future(anext(values)) for values in (blocks, snapshots)]
             # Each stream probes at its start and then every second, for longer than its limit.
-            await eventually(lambda: worker.asked >= 10)
+            await eventually(lambda: worker.reads >= 10)
             assert not any(each.done() for each in waiting)
         for each in waiting:
             with pytest.raises(PylonUnavailable, match="No worker"):

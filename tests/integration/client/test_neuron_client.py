@@ -104,8 +104,8 @@ class Miner:
     """
 
     port: int
-    asked: list[str]
-    shown: list[bytes | None]
+    request_lines: list[str]
+    client_certificates: list[bytes | None]
 
     @property
     def neuron(self) -> Neuron:
@@ -124,8 +124,10 @@ async def miner(
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if request := await reader.readline():
             secured = writer.get_extra_info("ssl_object")
-            serving.shown.append(secured.getpeercert(binary_form=True) if secured else None)
-            serving.asked.append(request.decode().strip())
+            serving.client_certificates.append(
+                secured.getpeercert(binary_form=True) if secured else None
+            )
+            serving.request_lines.append(request.decode().strip())
             while (await reader.readline()).strip():
                 pass
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nmined")
@@ -145,7 +147,7 @@ async def miner(
         yield serving
 
 
-def pylon_knowing(certificate: NeuronCertificate | None) -> FakePylon:
+def pylon_with(certificate: NeuronCertificate | None) -> FakePylon:
     pylon = FakePylon()
     if certificate is None:
         pylon.fail(reads.CERTIFICATE, PylonNotFound(), times=None)
@@ -154,7 +156,7 @@ def pylon_knowing(certificate: NeuronCertificate | None) -> FakePylon:
     return pylon
 
 
-async def ask_async(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
+async def post_async(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
     async with (
         pylon.async_client(**fields) as client,
         client.get_neuron_client(neuron, timeout=20) as http,
@@ -162,16 +164,16 @@ async def ask_async(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
         return (await http.post("/work", json={"task": 1})).text
 
 
-async def ask_sync(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
-    def ask() -> str:
+async def post_sync(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
+    def post() -> str:
         with pylon.client(**fields) as client, client.get_neuron_client(neuron, timeout=20) as http:
             return http.post("/work", json={"task": 1}).text
 
-    return await asyncio.to_thread(ask)
+    return await asyncio.to_thread(post)
 
 
-@pytest.fixture(params=[ask_async, ask_sync], ids=["async", "sync"])
-def ask(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=[post_async, post_sync], ids=["async", "sync"])
+def post(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -185,25 +187,27 @@ def mtls(validator: Identity) -> dict[str, str]:
     return {"mtls_cert_path": str(validator.cert), "mtls_key_path": str(validator.key_file)}
 
 
-async def test_without_a_client_certificate_plain_http_is_used(ask: Any) -> None:
+async def test_without_a_client_certificate_plain_http_is_used(post: Any) -> None:
     pylon = FakePylon()
     async with miner() as serving:
-        assert await ask(pylon, serving.neuron) == "mined"
-    assert serving.asked == ["POST /work HTTP/1.1"]
+        assert await post(pylon, serving.neuron) == "mined"
+    assert serving.request_lines == ["POST /work HTTP/1.1"]
     assert pylon.calls == []
 
 
 async def test_both_sides_verify_each_others_keys(
-    ask: Any, issue: Issue, validator: Identity, mtls: dict[str, str]
+    post: Any, issue: Issue, validator: Identity, mtls: dict[str, str]
 ) -> None:
     certificate = issue("miner")
     async with miner(certificate, trusts=validator) as serving:
-        assert await ask(pylon_knowing(certificate.on_chain), serving.neuron, **mtls) == "mined"
-    assert serving.asked == ["POST /work HTTP/1.1"]
-    assert serving.shown == [validator.der]
+        assert await post(pylon_with(certificate.on_chain), serving.neuron, **mtls) == "mined"
+    assert serving.request_lines == ["POST /work HTTP/1.1"]
+    assert serving.client_certificates == [validator.der]
 
 
-async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict[str, str]) -> None:
+async def test_nothing_is_sent_to_an_impostor(
+    post: Any, issue: Issue, mtls: dict[str, str]
+) -> None:
     """Certificates with another key, with the right key hidden inside, or of another algorithm."""
     real = issue("real")
     known = real.key.public_key()
@@ -218,44 +222,46 @@ async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict
     for impostor in impostors:
         async with miner(impostor) as serving:
             with pytest.raises(MtlsVerificationError):
-                await ask(pylon_knowing(real.on_chain), serving.neuron, **mtls)
-        assert serving.asked == []
+                await post(pylon_with(real.on_chain), serving.neuron, **mtls)
+        assert serving.request_lines == []
 
 
 async def test_a_miner_without_a_key_on_the_chain_or_without_tls_is_rejected(
-    ask: Any, issue: Issue, mtls: dict[str, str]
+    post: Any, issue: Issue, mtls: dict[str, str]
 ) -> None:
     certificate = issue("miner")
     async with miner(certificate) as serving:
         with pytest.raises(MtlsVerificationError, match="no certificate on the chain"):
-            await ask(pylon_knowing(None), serving.neuron, **mtls)
-    assert serving.asked == []
+            await post(pylon_with(None), serving.neuron, **mtls)
+    assert serving.request_lines == []
     async with miner() as plain:
         with pytest.raises(MtlsVerificationError, match="TLS"):
-            await ask(pylon_knowing(certificate.on_chain), plain.neuron, **mtls)
+            await post(pylon_with(certificate.on_chain), plain.neuron, **mtls)
     with pytest.raises(OSError, match="refused"):
-        await ask(pylon_knowing(certificate.on_chain), plain.neuron, **mtls)
+        await post(pylon_with(certificate.on_chain), plain.neuron, **mtls)
 
 
 async def test_a_replaced_certificate_is_rejected(issue: Issue, mtls: dict[str, str]) -> None:
     """The address changes hands after the first look."""
-    asked = await ask_both(issue("first"), issue("second"), "replaced its certificate", mtls)
-    assert asked == (1, 0)
+    requests = await count_requests(
+        issue("first"), issue("second"), "replaced its certificate", mtls
+    )
+    assert requests == (1, 0)
 
 
 async def test_an_expired_certificate_is_reported_as_such(
     issue: Issue, mtls: dict[str, str]
 ) -> None:
     over = issue("over", valid_days=-0.5)
-    assert await ask_both(over, over, "a certificate that is not valid now", mtls) == (0, 0)
+    assert await count_requests(over, over, "a certificate that is not valid now", mtls) == (0, 0)
 
 
-async def ask_both(
+async def count_requests(
     first: Identity, second: Identity, expected: str, mtls: dict[str, str]
 ) -> tuple[int, int]:
     """How often each of two miners is asked, of which the second takes the first one's address."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(pylon_knowing(first.on_chain).async_client(**mtls))
+        client = await stack.enter_async_context(pylon_with(first.on_chain).async_client(**mtls))
         async with miner(first) as before:
             getting = client.get_neuron_client(before.neuron, timeout=20)
             http = await getting.__aenter__()
@@ -266,7 +272,7 @@ async def ask_both(
                 await http.get("/")
         with pytest.raises(MtlsVerificationError, match=expected):
             await getting.__aexit__(httpx.ConnectError, refused.value, None)
-    return len(before.asked), len(after.asked)
+    return len(before.request_lines), len(after.request_lines)
 
 
 async def test_certificate_errors_of_other_hosts_are_not_attributed_to_the_miner(
@@ -274,10 +280,10 @@ async def test_certificate_errors_of_other_hosts_are_not_attributed_to_the_miner
 ) -> None:
     certificate = issue("miner")
     async with miner(certificate) as serving, miner(issue("other")) as other:
-        pylon = pylon_knowing(certificate.on_chain)
+        pylon = pylon_with(certificate.on_chain)
         async with pylon.async_client(**mtls) as client:
 
-            async def ask_another() -> None:
+            async def get_from_other() -> None:
                 async with (
                     client.get_neuron_client(serving.neuron, timeout=20),
                     httpx.AsyncClient() as another,
@@ -285,13 +291,13 @@ async def test_certificate_errors_of_other_hosts_are_not_attributed_to_the_miner
                     await another.get(f"https://127.0.0.1:{other.port}/")
 
             with pytest.raises(httpx.ConnectError, match="self-signed"):
-                await ask_another()
+                await get_from_other()
 
 
 async def test_other_errors_are_not_translated(issue: Issue, mtls: dict[str, str]) -> None:
     certificate = issue("miner")
     async with miner(certificate) as serving:
-        pylon = pylon_knowing(certificate.on_chain)
+        pylon = pylon_with(certificate.on_chain)
         async with pylon.async_client(**mtls) as client:
             with pytest.raises(httpx.ConnectError):
                 async with client.get_neuron_client(serving.neuron, timeout=20) as http:
@@ -299,7 +305,7 @@ async def test_other_errors_are_not_translated(issue: Issue, mtls: dict[str, str
 
 
 async def test_the_default_subnet_is_the_identitys(mtls: dict[str, str]) -> None:
-    pylon = pylon_knowing(None)
+    pylon = pylon_with(None)
     neuron = Miner(1, [], []).neuron
     nobody = {"identity_name": None, "identity_token": None}
     async with pylon.async_client(**mtls, **nobody) as client:

@@ -65,7 +65,7 @@ def lines_with(lines: list[str], text: str) -> list[str]:
     return [line for line in lines if text in line]
 
 
-async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment) -> None:
+async def test_a_check_without_problems_lists_each_check(deployment: Deployment) -> None:
     options = ConnectionOptions(
         urls=(deployment.server.url,), user=WORKER_USER, password=WORKER_PASSWORD
     )
@@ -84,7 +84,7 @@ async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment
     assert not [line for line in lines if MARK in line or SHORT_SECRET in line]
 
 
-async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deployment) -> None:
+async def test_missing_streams_are_not_a_failure(deployment: Deployment) -> None:
     code, lines = await deployment.check()
     assert code == 0
     assert lines_with(lines, "the first worker creates it")
@@ -130,7 +130,7 @@ async def test_a_stalled_chain_is_a_failure(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize(("skew_s", "direction"), [(-600, "behind"), (600, "ahead")])
-async def test_the_clock_of_this_machine_is_named_where_it_is_wrong(
+async def test_a_wrong_clock_of_this_machine_is_reported(
     deployment: Deployment, skew_s: int, direction: str
 ) -> None:
     options = ConnectionOptions(
@@ -154,7 +154,7 @@ async def test_an_archive_of_another_chain_is_reported(deployment: Deployment) -
     assert lines_with(lines, "is of another chain -> correct PYLON_BITTENSOR_ARCHIVE_NETWORK")
 
 
-async def test_of_a_reader_it_says_for_which_identities_a_signer_runs(
+async def test_a_check_of_a_reader_lists_identities_with_a_signer(
     deployment: Deployment,
 ) -> None:
     code, lines = await deployment.check(PYLON_WORKER_ROLE="reader")
@@ -233,9 +233,9 @@ async def test_a_check_finds_a_mistyped_setting(deployment: Deployment) -> None:
         assert found.startswith(level)
 
 
-async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
-    asked = {"_PYLON_COMPLETE": "complete_bash", "COMP_WORDS": "pylon jobs ", "COMP_CWORD": "2"}
-    ended = await pylon_command(tmp_path, asked)
+async def test_shell_completion_lists_the_subcommands(tmp_path: Path) -> None:
+    variables = {"_PYLON_COMPLETE": "complete_bash", "COMP_WORDS": "pylon jobs ", "COMP_CWORD": "2"}
+    ended = await pylon_command(tmp_path, variables)
     assert ended.out.split() == ["ls", "show", "cancel"]
     assert ended.err == ""
 

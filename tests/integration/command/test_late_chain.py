@@ -73,11 +73,11 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
         # It has come.
         async with Devnet(DevnetOptions(port=chain_port, block_time_s=0.5)):
             await eventually(lambda: "Ctrl-C stops it." in output.read_text())
-            said = output.read_text()
-            for line in re.findall(r"curl .*", said):
-                answered = json.loads(await shell(line, elsewhere))
-                assert "code" not in answered, "the line works as printed, in any folder"
-            assert said.count("did you mean PYLON_OPEN_ACCESS_TOKEN?") == 1
+            printed = output.read_text()
+            for line in re.findall(r"curl .*", printed):
+                reply = json.loads(await shell(line, elsewhere))
+                assert "code" not in reply, "the line works as printed, in any folder"
+            assert printed.count("did you mean PYLON_OPEN_ACCESS_TOKEN?") == 1
 
             # Commands in another folder, with the home of the first.
             home = str(here / ".pylon")

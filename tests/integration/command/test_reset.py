@@ -16,9 +16,9 @@ from tests.support.product.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product.job_deployment import (
     SUBNETS,
     client_of,
+    defer_job_with,
     ended,
     make_wallets,
-    park_job_of,
     signing_settings,
 )
 from tests.support.product.product import Product, free_ports
@@ -66,7 +66,7 @@ async def test_a_home_serves_another_chain_once_its_state_is_set_aside(tmp_path:
         for devnet in (old, new):
             make_wallets(tmp_path, devnet)
         async with running(tmp_path, "home", old) as url, client_of(url, "sn2") as client:
-            parked = await park_job_of(client.identity, old)
+            deferred = await defer_job_with(client.identity, old)
 
         ports = [str(port) for port in free_ports(2)]
         argv = ["up", "--home", "home", "--port", ports[0], "--nats-port", ports[1]]
@@ -92,12 +92,12 @@ async def test_a_home_serves_another_chain_once_its_state_is_set_aside(tmp_path:
         async with running(tmp_path, "home", new) as url, client_of(url, "sn2") as client:
             assert begun_at <= await latest_number(url) < old.best_number
             with pytest.raises(PylonNotFound):
-                await client.identity.get_job(parked)
+                await client.identity.get_job(deferred)
         assert sum(sum(calls.values()) for calls in new.applied_counts().values()) == 0
 
         old.set_hyperparameter(2, "WeightsSetRateLimit", 0)
         async with running(tmp_path, str(aside), old) as url, client_of(url, "sn2") as client:
-            assert (await ended(client.identity, parked)).state is JobState.CONFIRMED
+            assert (await ended(client.identity, deferred)).state is JobState.CONFIRMED
 
 
 async def test_the_state_of_a_devnet_is_set_aside_with_its_chain(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ async def test_a_used_port_is_reported_with_its_option(
     tmp_path: Path, option: str, host: str
 ) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
         variables = ports() | {option: str(port)}
         ended = await pylon_command(tmp_path, variables, "up", "--devnet", "--host", host)
     assert ended.code == 1
@@ -90,9 +90,9 @@ async def test_fresh_does_not_change_the_state_of_another_running_instance(tmp_p
     chain = state / "chain" / "blocks"
     async with EmbeddedNats(state, deployment_settings(), port=0):
         stream = state / "nats" / "jetstream" / "stream"
-        for kept in (chain, stream):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.touch()
+        for path in (chain, stream):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         ended = await pylon_command(tmp_path, ports(), "up", "--devnet", "--fresh")
         assert (stream.exists(), chain.exists()) == (True, True)
     assert ended.code == 1
@@ -116,8 +116,8 @@ async def test_an_unavailable_chain_is_reported_without_noise(
         await eventually(lambda: output.read_text().count(waiting) >= 2)
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
-    said = output.read_text()
-    assert "Cannot connect to ws://127.0.0.1:1: Connection refused (" in said
-    assert "hunter2" not in said
-    assert "bridge.access" not in said
-    assert said.count("PYLON_RECENT_OBJECTS_NETUIDS changes nothing") == 1
+    text = output.read_text()
+    assert "Cannot connect to ws://127.0.0.1:1: Connection refused (" in text
+    assert "hunter2" not in text
+    assert "bridge.access" not in text
+    assert text.count("PYLON_RECENT_OBJECTS_NETUIDS changes nothing") == 1

@@ -106,7 +106,7 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
     ):
         await provision_streams(connection)
         announce = JobEventPublisher(connection).publish
-        ledger = JobStore(OrderedBucket(connection, JOBS_BUCKET), announce, ended_retention_days=1)
+        store = JobStore(OrderedBucket(connection, JOBS_BUCKET), announce, ended_retention_days=1)
         job = Job(
             job_id=JobId("a" * 26),
             identity=IdentityName("alice"),
@@ -115,17 +115,19 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
             created_at_ms=1,
             updated_at_ms=1,
         )
-        held = await ledger.create(JobRecord(job=job, number=1, digest="", request={}))
+        stored = await store.create(JobRecord(job=job, number=1, digest="", request={}))
         async with watching(tmp_path, server.url, "jobs") as seen:
             await eventually(lambda: "ACCEPTED" in seen.text)
             assert seen.text.startswith("a" * 26 + " alice on 1 commitment ACCEPTED ")
-            await ledger.change(held, JobState.SUPERSEDED)
+            await store.change(stored, JobState.SUPERSEDED)
             await eventually(lambda: "SUPERSEDED" in seen.text)
             assert seen.text.count("\n") == 2
 
 
 @pytest.mark.parametrize("arguments", [["watch", "jobs"], ["watch", "blocks"], ["jobs", "ls"]])
-async def test_without_nats_it_says_so_in_a_line(tmp_path: Path, arguments: list[str]) -> None:
+async def test_an_unreachable_nats_is_reported_in_one_line(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     ended = await pylon_command(
         tmp_path, {"PYLON_NATS_URL": "nats://127.0.0.1:1", **IDENTITY}, *arguments
     )

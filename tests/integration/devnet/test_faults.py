@@ -39,8 +39,8 @@ async def raw(devnet: Devnet, *requests: Any) -> list[Any]:
 async def test_pruned_state_is_a_typed_error(devnet: Devnet, client: bittensor.Client) -> None:
     await devnet.advance(10)
     devnet.prune(keep_blocks=5)
-    kept = await client.at(16)
-    assert await kept.query(st.System.Number) == 16
+    stored = await client.at(16)
+    assert await stored.query(st.System.Number) == 16
     gone = await client.at(15)
     for reading in (gone.query(st.System.Number), gone.runtime(_NEURONS, [1])):
         with pytest.raises(bittensor.ChainError, match="discarded"):
@@ -58,11 +58,13 @@ async def test_old_state_is_pruned_by_itself_and_stays_so(tmp_path: Any) -> None
             await devnet.advance(20)
             assert devnet.best_number == best
             assert devnet.chain.history.oldest == best - 4
-            held = len(list(devnet.chain.history.versions()))
-            assert held < len(devnet.chain.history) + 5 * 200
+            versions = len(list(devnet.chain.history.versions()))
+            assert versions < len(devnet.chain.history) + 5 * 200
 
 
-async def test_a_dropped_connection_heals(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_the_sdk_reconnects_after_a_dropped_connection(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     assert await client.block() == 10
     assert devnet.drop_connections() == 1
     assert await client.block() == 10
@@ -120,7 +122,7 @@ async def test_a_silent_node_answers_nothing(devnet: Devnet, client: bittensor.C
         assert await another.block() == 10
 
 
-async def test_a_slow_method_does_not_hold_up_others(
+async def test_a_slow_method_does_not_delay_others(
     devnet: Devnet, client: bittensor.Client
 ) -> None:
     devnet.delay_method("state_call", 0.5)
@@ -132,16 +134,18 @@ async def test_a_slow_method_does_not_hold_up_others(
     assert len(await client.runtime(_NEURONS, [2])) == 16
 
 
-async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
+async def test_a_delayed_reply_does_not_delay_shutdown() -> None:
     async with Devnet(DevnetOptions(port=0)) as devnet:
         devnet.delay_method("system_chain", 3600)
-        asking = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
+        reading = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
         await eventually(lambda: devnet._server._clients)
     with pytest.raises(WebSocketException):
-        await asking
+        await reading
 
 
-async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_a_method_fails_the_configured_number_of_times(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     devnet.fail_method("state_call", times=2, code=-32000, message="out of order")
     for _ in range(2):
         with pytest.raises(bittensor.ChainError, match="out of order"):
@@ -168,17 +172,17 @@ async def test_a_false_number_is_announced_and_answered(
 ) -> None:
     async with connect(devnet.url) as connection:
         await connection.send('{"id": 1, "method": "chain_subscribeNewHeads"}')
-        truth = [json.loads(await connection.recv()) for _ in range(2)][-1]
+        real = [json.loads(await connection.recv()) for _ in range(2)][-1]
         devnet.announce_head(number, times=2)
         for _ in range(2):
             announced = json.loads(await connection.recv())["params"]["result"]
-            assert announced == truth["params"]["result"] | {"number": shown}
+            assert announced == real["params"]["result"] | {"number": shown}
         devnet.falsify_headers(number, times=1)
-        answered: list[Any] = []
+        numbers: list[Any] = []
         for _ in range(2):
             await connection.send('{"id": 2, "method": "chain_getHeader"}')
-            answered.append(json.loads(await connection.recv())["result"]["number"])
-        assert answered == [shown, hex(devnet.best_number)]
+            numbers.append(json.loads(await connection.recv())["result"]["number"])
+        assert numbers == [shown, hex(devnet.best_number)]
 
 
 async def test_finality_stalls_and_resumes(devnet: Devnet, client: bittensor.Client) -> None:
@@ -231,7 +235,7 @@ async def test_an_extrinsic_is_swallowed(live: Devnet, writer: bittensor.Client)
     assert (len(live.pool), live.applied_extrinsics()) == (0, [])
 
 
-async def test_an_extrinsic_is_included_without_a_word(
+async def test_an_extrinsic_is_included_without_a_notification(
     live: Devnet, writer: bittensor.Client
 ) -> None:
     live.mute_watches()
@@ -252,7 +256,7 @@ async def test_the_pool_is_emptied(live: Devnet, writer: bittensor.Client) -> No
     assert (dropped.success, dropped.error.name) == (False, "Dropped")
 
 
-async def test_an_extrinsic_that_came_to_its_end_is_watched_no_more(live: Devnet) -> None:
+async def test_a_finished_extrinsic_is_no_longer_watched(live: Devnet) -> None:
     live.pause()
     extrinsic = signed(
         live.chain, dev_coldkey_seed("sn1"), ("System", "remark", {"remark": b"!"}), 0
@@ -273,7 +277,7 @@ async def test_an_extrinsic_that_came_to_its_end_is_watched_no_more(live: Devnet
         assert await ask("author_unwatchExtrinsic", second)
 
 
-async def test_a_connection_lost_while_watching_leaves_the_fate_open(
+async def test_the_outcome_is_unknown_after_a_connection_lost_while_watching(
     live: Devnet, writer: bittensor.Client
 ) -> None:
     live.pause()
@@ -334,9 +338,9 @@ async def test_every_control_over_http() -> None:
     async with Devnet(options) as devnet, httpx.AsyncClient() as http:
         assert devnet.control_url is not None
 
-        async def control(what: str, **given: Any) -> Any:
-            method, path = what.split()
-            response = await http.request(method, f"{devnet.control_url}{path}", json=given)
+        async def control(route: str, **parameters: Any) -> Any:
+            method, path = route.split()
+            response = await http.request(method, f"{devnet.control_url}{path}", json=parameters)
             assert response.status_code == 200, response.text
             return response.json()
 
@@ -370,7 +374,7 @@ async def test_every_control_over_http() -> None:
             assert await control("GET /pool/most-in-flight") == 1
         store_timelocked(devnet, 2, hotkey(2, 3), "a text")
         await devnet.advance()
-        for what, given in (
+        for route, parameters in (
             (
                 "POST /reveal-commitment",
                 {"netuid": 2, "hotkey": hotkey(2, 3), "text": "a text"},
@@ -406,8 +410,8 @@ async def test_every_control_over_http() -> None:
             ("POST /go-silent", {}),
             ("POST /speak", {}),
         ):
-            await control(what, **given)
-            listed.remove(what)
+            await control(route, **parameters)
+            listed.remove(route)
         assert len(listed) == 14, "a control has no test"
         for method, path, body, status in (
             ("POST", "/nothing", b"", 404),

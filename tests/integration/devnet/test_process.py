@@ -24,7 +24,7 @@ class Node:
         self.url = url
         self.control = control
 
-    async def ask(self, method: str, *params: Any) -> Any:
+    async def request(self, method: str, *params: Any) -> Any:
         async with connect(self.url) as connection:
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
             await connection.send(json.dumps(request))
@@ -67,40 +67,42 @@ async def test_it_stops_on_sigterm_and_resumes_at_its_last_block(
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")
     async with started(*arguments) as node:
         await node.until(8)
-        hashes = await node.ask("chain_getBlockHash", list(range(9)))
-        storage = [await node.ask("state_getKeysPaged", "0x", 1000, None, one) for one in hashes]
+        hashes = await node.request("chain_getBlockHash", list(range(9)))
+        storage = [
+            await node.request("state_getKeysPaged", "0x", 1000, None, one) for one in hashes
+        ]
         node.process.send_signal(how)
         async with asyncio.timeout(HANGS_AFTER_S):
             assert await node.process.wait() == 0
     async with started(*arguments) as node:
         assert (await node.status())["best_number"] >= 8
-        assert await node.ask("chain_getBlockHash", list(range(9))) == hashes
+        assert await node.request("chain_getBlockHash", list(range(9))) == hashes
         assert [
-            await node.ask("state_getKeysPaged", "0x", 1000, None, one) for one in hashes
+            await node.request("state_getKeysPaged", "0x", 1000, None, one) for one in hashes
         ] == storage
         before = (await node.status())["best_number"]
         await node.until(before + 3)
 
 
-async def test_killed_it_goes_on_from_its_last_whole_block(tmp_path: Path) -> None:
+async def test_a_killed_devnet_resumes_at_its_last_complete_block(tmp_path: Path) -> None:
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")
     known: dict[int, str] = {}
     for round_number in range(3):
         async with started(*arguments) as node:
             first = (await node.status())["best_number"]
             assert first >= max(known, default=0), "a block that was announced is gone"
-            found = await node.ask("chain_getBlockHash", list(known))
+            found = await node.request("chain_getBlockHash", list(known))
             assert dict(zip(known, found, strict=True)) == known
             await node.until(first + 5 + round_number)
             best = (await node.status())["best_number"]
             numbers = list(range(best + 1))
-            hashes = await node.ask("chain_getBlockHash", numbers)
+            hashes = await node.request("chain_getBlockHash", numbers)
             known = dict(zip(numbers, hashes, strict=True))
             os.kill(node.process.pid, signal.SIGKILL)
             assert await node.process.wait() == -signal.SIGKILL
 
 
-async def test_another_block_time_does_not_disturb_a_chain(tmp_path: Path) -> None:
+async def test_another_block_time_continues_the_chain(tmp_path: Path) -> None:
     genesis: set[str] = set()
     for block_time in ("0.05", "0.1"):
         async with started("--state", str(tmp_path), "--block-time", block_time) as node:
@@ -137,12 +139,12 @@ async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path
     )
 
 
-async def test_a_folder_in_which_another_runs_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_folder_of_a_running_devnet_is_refused_and_unchanged(tmp_path: Path) -> None:
     arguments = ("--state", str(tmp_path), "--block-time", "0.05")
     async with started(*arguments) as node:
         for more in ((), ("--fresh",)):
-            said = await refused(*arguments, *more)
-            assert said == f"devnet: {tmp_path} cannot be used: another devnet runs there\n"
+            error = await refused(*arguments, *more)
+            assert error == f"devnet: {tmp_path} cannot be used: another devnet runs there\n"
         await node.until((await node.status())["best_number"] + 3)
 
 
@@ -179,7 +181,7 @@ async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet()
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_help_teaches() -> None:
+async def test_help_names_the_options() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pylon_devnet", "--help"),
         stdout=PIPE,

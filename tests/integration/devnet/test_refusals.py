@@ -66,15 +66,15 @@ async def test_preflight_refuses_before_anything_is_signed(
 ) -> None:
     live.pause()
     intent = bittensor.SetWeights(netuid=1, weights={70: 1.0})
-    with pytest.raises(bittensor.ChainError) as stranger:
+    with pytest.raises(bittensor.ChainError) as unregistered:
         await writer.execute(intent, STRANGER)
-    assert stranger.value.code == ErrorCode.NOT_REGISTERED
+    assert unregistered.value.code == ErrorCode.NOT_REGISTERED
     await live.advance(5)
     live.set_storage("SubtensorModule", "LastUpdate", [1], [live.best_number] * 256)
     await live.advance(2)
-    with pytest.raises(bittensor.ChainError) as hurried:
+    with pytest.raises(bittensor.ChainError) as too_soon:
         await writer.execute(intent, dev_wallet("sn1"))
-    assert hurried.value.code == ErrorCode.RATE_LIMITED
+    assert too_soon.value.code == ErrorCode.RATE_LIMITED
     assert live.applied_extrinsics() == []
 
 
@@ -146,14 +146,14 @@ async def test_pool_refuses_bad_signatures_nonces_and_doubles(
     live.pause()
     now = {"wait_for_inclusion": False, "wait_for_finalization": False}
 
-    async def sent(nonce: int, *, spoil: bool = False, **how: Any) -> Any:
+    async def sent(nonce: int, *, break_signature: bool = False, **how: Any) -> Any:
         unsigned, signature = await _signed(writer, nonce, **how)
-        if spoil:
+        if break_signature:
             signature = bytes([signature[0] ^ 1]) + signature[1:]
         result = await writer.submit_signature(unsigned, signature, **now)
         return result.success or (result.error.name, result.error.code)
 
-    assert await sent(0, spoil=True) == ("BadProof", ErrorCode.INVALID_ARGUMENT)
+    assert await sent(0, break_signature=True) == ("BadProof", ErrorCode.INVALID_ARGUMENT)
     assert await sent(0) is True
     assert await sent(0, remark=b"another") == ("PriorityTooLow", ErrorCode.RATE_LIMITED)
     unsigned, signature = await _signed(writer, 1)
@@ -165,7 +165,9 @@ async def test_pool_refuses_bad_signatures_nonces_and_doubles(
     assert await sent(1) == ("Stale", ErrorCode.EXPIRED)
 
 
-async def test_an_era_that_is_over(live: Devnet, writer: bittensor.Client) -> None:
+async def test_an_extrinsic_after_its_era_is_refused(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     live.pause()
     late = await _signed(writer, 0, period=4)
     waiting = await _signed(writer, 3, period=4)
@@ -177,7 +179,9 @@ async def test_an_era_that_is_over(live: Devnet, writer: bittensor.Client) -> No
     assert refused_late.error.name == "BadProof"
 
 
-async def test_a_gap_of_nonces_heals(live: Devnet, writer: bittensor.Client) -> None:
+async def test_a_gap_of_nonces_is_filled_by_a_later_extrinsic(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     watching = [
         asyncio.create_task(writer.submit_signature(*await _signed(writer, nonce)))
         for nonce in (2, 1)
@@ -194,16 +198,18 @@ async def test_a_gap_of_nonces_heals(live: Devnet, writer: bittensor.Client) -> 
 
 async def test_a_higher_tip_replaces_an_extrinsic(live: Devnet, writer: bittensor.Client) -> None:
     live.pause()
-    poor = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0)))
+    without_tip = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0)))
     await eventually(lambda: len(live.pool) == 1)
-    rich = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0, tip=5)))
-    usurped = await poor
-    assert (usurped.error.name, usurped.error.code) == ("Usurped", ErrorCode.ALREADY_EXISTS)
+    with_tip = asyncio.create_task(writer.submit_signature(*await _signed(writer, 0, tip=5)))
+    replaced = await without_tip
+    assert (replaced.error.name, replaced.error.code) == ("Usurped", ErrorCode.ALREADY_EXISTS)
     live.resume()
-    assert (await rich).success
+    assert (await with_tip).success
 
 
-async def test_bytes_that_are_no_extrinsic(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_bytes_that_are_not_an_extrinsic_are_refused(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     substrate: Any = client._substrate
     for data, text in (("0x1234", "invalid format"), ("0x", "invalid format")):
         with pytest.raises(Exception, match=text):
@@ -301,7 +307,7 @@ DISPATCH: dict[str, tuple[Any, str, str, ErrorCode, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", DISPATCH)
-async def test_the_call_fails(case: str, live: Devnet, writer: bittensor.Client) -> None:
+async def test_a_call_fails_in_its_block(case: str, live: Devnet, writer: bittensor.Client) -> None:
     call, who, name, code, settings = DISPATCH[case]
     for item, (params, value) in settings.items():
         live.set_storage("SubtensorModule", item, params, value)
@@ -314,7 +320,7 @@ async def test_the_call_fails(case: str, live: Devnet, writer: bittensor.Client)
     assert seen[1] == code
 
 
-async def test_registering_can_fail_in_many_ways(live: Devnet, writer: bittensor.Client) -> None:
+async def test_registration_errors_are_reported(live: Devnet, writer: bittensor.Client) -> None:
     def register(netuid: int, key: str) -> Any:
         return calls.SubtensorModule.burned_register(netuid=netuid, hotkey=key)
 
@@ -342,7 +348,7 @@ async def test_registering_can_fail_in_many_ways(live: Devnet, writer: bittensor
     assert (await refused(writer, limited, owner, **coldkey))[0] == "RegistrationPriceLimitExceeded"
 
 
-async def test_an_account_may_not_be_emptied_by_accident(writer: bittensor.Client) -> None:
+async def test_a_transfer_keeps_the_existential_deposit(writer: bittensor.Client) -> None:
     def transfer(rao: int) -> Any:
         return calls.Balances.transfer_keep_alive(dest=hotkey(1, 1), value=rao)
 
@@ -369,7 +375,9 @@ async def test_a_failed_call_changes_only_the_nonce(live: Devnet, writer: bitten
     assert account["nonce"] == 1
 
 
-async def test_a_budget_of_bytes_per_epoch(live: Devnet, writer: bittensor.Client) -> None:
+async def test_commitments_have_a_byte_budget_per_epoch(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     live.set_storage("Commitments", "MaxSpace", [], 250)
     live.pause()
     await live.advance()
@@ -384,7 +392,9 @@ async def test_a_budget_of_bytes_per_epoch(live: Devnet, writer: bittensor.Clien
     assert (await writer.submit_call(commitment(), wallet, **soon)).success
 
 
-async def test_two_that_race_for_one_limit(live: Devnet, writer: bittensor.Client) -> None:
+async def test_one_of_two_concurrent_calls_passes_the_rate_limit(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     live.pause()
     wallet = dev_wallet("sn1")
     both = [asyncio.create_task(writer.submit_call(weights(), wallet, **HOTKEY)) for _ in range(2)]

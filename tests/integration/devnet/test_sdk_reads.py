@@ -38,7 +38,7 @@ async def test_block_head_and_hash(devnet: Devnet, client: bittensor.Client) -> 
 
 
 @pytest.mark.parametrize("plan", SUBNETS, ids=lambda plan: plan.name)
-async def test_neurons_are_all_there(plan: Any, client: bittensor.Client) -> None:
+async def test_all_neurons_are_read(plan: Any, client: bittensor.Client) -> None:
     neurons = await client.neurons.all(plan.netuid)
     assert [one.uid for one in neurons] == list(range(plan.neurons))
     assert neurons[0].hotkey == hotkey(plan.netuid, 0)
@@ -64,7 +64,7 @@ async def test_one_read_of_neurons_is_one_request(devnet: Devnet, client: bitten
     assert record.block_number == 10
 
 
-async def test_the_past_reads_as_it_was(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_a_past_block_reads_unchanged(devnet: Devnet, client: bittensor.Client) -> None:
     async def seen(block: int) -> Any:
         return await (await client.at(block)).runtime(NeuronInfoRuntimeApi.get_neurons_lite, [1])
 
@@ -74,7 +74,7 @@ async def test_the_past_reads_as_it_was(devnet: Devnet, client: bittensor.Client
     assert await seen(15) != at_head
 
 
-async def test_values_move_with_every_block(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_values_change_with_every_block(devnet: Devnet, client: bittensor.Client) -> None:
     stakes: list[list[int]] = []
     for _ in range(4):
         await devnet.advance()
@@ -131,7 +131,9 @@ async def test_maps_are_paged_to_the_end(client: bittensor.Client) -> None:
     assert {str(key): uid for key, uid in rows} == {hotkey(1, uid): uid for uid in range(256)}
 
 
-async def test_the_rest_that_the_gateway_reads(devnet: Devnet, client: bittensor.Client) -> None:
+async def test_other_items_of_the_gateway_are_read(
+    devnet: Devnet, client: bittensor.Client
+) -> None:
     assert await client.query(st.SubtensorModule.SubnetEpochConsensus, [1]) == "Yuma"
     assert await client.query(st.SubtensorModule.AssociatedEvmAddress, [1, 0]) is None
     assert await client.query(st.Drand.LastStoredRound) > 0

@@ -27,7 +27,7 @@ async def submit(client: bittensor.Client, call: Any, wallet: DevWallet, **how: 
     return result
 
 
-async def test_weights_in_the_open(live: Devnet, writer: bittensor.Client) -> None:
+async def test_plain_weights_are_set(live: Devnet, writer: bittensor.Client) -> None:
     intent = bittensor.SetWeights(netuid=1, weights={70: 0.25, 80: 0.75})
     result = await writer.execute(intent, dev_wallet("sn1"))
     assert result.success
@@ -75,8 +75,8 @@ async def test_timelocked_weights_are_stored_and_revealed() -> None:
         row = await writer.query(st.SubtensorModule.Weights, [12, 0])
         assert [tuple(pair) for pair in row] == [(20, 21845), (30, 65535)]
         assert await writer.query_map(st.SubtensorModule.TimelockedWeightCommits, [12]) == []
-        told = [one["attributes"] for one in live.events() if "Revealed" in one["event_id"]]
-        assert [tuple(one) for one in told] == [(12, hotkey(12, 0))]
+        revealed = [one["attributes"] for one in live.events() if "Revealed" in one["event_id"]]
+        assert [tuple(one) for one in revealed] == [(12, hotkey(12, 0))]
 
 
 async def test_a_commit_that_nobody_reveals_expires(live: Devnet, writer: bittensor.Client) -> None:
@@ -224,18 +224,18 @@ async def test_hyperparameters_by_sudo_and_by_the_owner(
 
 
 async def test_batches(live: Devnet, writer: bittensor.Client) -> None:
-    good = await writer.compose(calls.System.remark(remark=b"\xff\x00"))
-    told = await writer.compose(calls.System.remark_with_event(remark=b"0x12"))
+    remark = await writer.compose(calls.System.remark(remark=b"\xff\x00"))
+    with_event = await writer.compose(calls.System.remark_with_event(remark=b"0x12"))
     wallet = dev_wallet("sn1")
-    result = await submit(writer, calls.Utility.batch_all(calls=[good, told]), wallet)
+    result = await submit(writer, calls.Utility.batch_all(calls=[remark, with_event]), wallet)
     names = [one["event_id"] for one in result.events]
     assert names.count("ItemCompleted") == 2
     assert "Remarked" in names
     root_only = await writer.compose(calls.AdminUtils.sudo_set_stake_threshold(min_stake=1))
-    batch = calls.Utility.batch(calls=[good, root_only, told])
+    batch = calls.Utility.batch(calls=[remark, root_only, with_event])
     refused = await writer.submit_call(batch, wallet, **HOTKEY)
     assert (refused.success, refused.error.name) == (False, "BadOrigin")
-    forced = calls.Utility.force_batch(calls=[good, root_only, told])
+    forced = calls.Utility.force_batch(calls=[remark, root_only, with_event])
     await writer.submit_call(forced, wallet, **HOTKEY)
     included = live.applied_extrinsics()[-1].block_number
     names = [one["event_id"] for one in live.events(included)]
@@ -243,7 +243,9 @@ async def test_batches(live: Devnet, writer: bittensor.Client) -> None:
     assert "BatchCompletedWithErrors" in names
 
 
-async def test_five_at_once_by_one_key(live: Devnet, writer: bittensor.Client) -> None:
+async def test_five_concurrent_extrinsics_of_one_key_are_included(
+    live: Devnet, writer: bittensor.Client
+) -> None:
     wallet = dev_wallet("sn1")
     call = calls.System.remark(remark=b"!")
     results = await asyncio.gather(*(submit(writer, call, wallet) for _ in range(5)))
@@ -251,7 +253,7 @@ async def test_five_at_once_by_one_key(live: Devnet, writer: bittensor.Client) -
     assert [one.nonce for one in live.applied_extrinsics()] == [0, 1, 2, 3, 4]
 
 
-async def test_ed25519_signatures_are_good_too(live: Devnet, writer: bittensor.Client) -> None:
+async def test_ed25519_signatures_are_accepted(live: Devnet, writer: bittensor.Client) -> None:
     seed = dev_coldkey_seed("an ed25519 key")
     core: Any = bittensor_core  # of Rust, without types
     keypair = Keypair.create_from_seed(seed, core.CRYPTO_ED25519)
@@ -260,6 +262,6 @@ async def test_ed25519_signatures_are_good_too(live: Devnet, writer: bittensor.C
     await submit(
         writer, calls.Balances.transfer_keep_alive(dest=dest, value=10**9), wallet, **COLDKEY
     )
-    theirs = DevWallet("ed", keypair, keypair)
-    await submit(writer, calls.System.remark(remark=b"."), theirs)
+    wallet_of_ed25519 = DevWallet("ed", keypair, keypair)
+    await submit(writer, calls.System.remark(remark=b"."), wallet_of_ed25519)
     assert live.applied_extrinsics()[-1].signer == keypair.ss58_address

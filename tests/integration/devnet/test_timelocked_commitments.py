@@ -165,7 +165,7 @@ async def test_the_newest_ten_reveals_are_stored(devnet: Devnet, client: bittens
         text = f"text {number}"
         await publish(devnet, client, commitment(timelocked(scale_text(text)), 1000))
     await devnet.advance()
-    kept = await client.query(st.Commitments.RevealedCommitments, [1, WHO])
-    assert len(kept) == 10
-    assert "text 1" in kept[0][0]
-    assert "text 10" in kept[-1][0]
+    reveals_stored = await client.query(st.Commitments.RevealedCommitments, [1, WHO])
+    assert len(reveals_stored) == 10
+    assert "text 1" in reveals_stored[0][0]
+    assert "text 10" in reveals_stored[-1][0]

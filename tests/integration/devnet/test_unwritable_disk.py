@@ -58,9 +58,9 @@ def test_a_block_that_a_control_cannot_write_ends_it_too(tmp_path: Path) -> None
                 answer = http.post(f"{control_url}/advance", params={"blocks": 1000})
             assert answer.status_code == 507
             assert "could not write or read the chain" in answer.json()["detail"]
-            _, said = process.communicate(timeout=HANGS_AFTER_S)
+            _, errors = process.communicate(timeout=HANGS_AFTER_S)
         finally:
             process.kill()
     assert process.returncode == 1
-    (line,) = said.splitlines()
+    (line,) = errors.splitlines()
     assert line.startswith(f"devnet: could not write or read {folder}: ")

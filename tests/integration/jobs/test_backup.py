@@ -32,11 +32,11 @@ from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
-    becomes,
     ended,
-    is_parked,
+    is_deferred,
     make_wallets,
     signing_settings,
+    wait_until,
     weights_of,
 )
 from tests.support.product.pylon_command import pylon_command
@@ -63,14 +63,14 @@ class Put:
     """Jobs at the moment of a backup.
 
     Attributes:
-        done: carried out, with the idempotency key "done".
-        parked: waits for a rate limit, and is carried out after the backup.
-        in_flight: in a block that is not final, and is after the backup.
-        later: accepted and carried out after the backup.
+        done: executed, with the idempotency key "done".
+        deferred: waits for a rate limit, and is executed after the backup.
+        in_flight: in a block that is finalized only after the backup.
+        later: accepted and executed after the backup.
     """
 
     done: JobId
-    parked: JobId
+    deferred: JobId
     in_flight: JobId
     later: JobId
 
@@ -90,11 +90,11 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
             await ended(sn1, (await sn1.put_weights(weights_of(devnet, 1, 3))).job_id)
             devnet.set_hyperparameter(1, "WeightsSetRateLimit", 1500)
             await devnet.advance(2)
-            parked = await sn1.put_weights(weights_of(devnet, 1, 4))
-            await becomes(sn1, parked.job_id, is_parked)
+            deferred = await sn1.put_weights(weights_of(devnet, 1, 4))
+            await wait_until(sn1, deferred.job_id, is_deferred)
             devnet.stall_finality()
             timelocked = await sn12.put_weights(weights_of(devnet, 12, 3))
-            await becomes(sn12, timelocked.job_id, lambda job: job.state in IN_FLIGHT)
+            await wait_until(sn12, timelocked.job_id, lambda job: job.state in IN_FLIGHT)
             backup = await pylon_command(
                 folder, variables(folder, devnet, server.url), "backup", "jobs.zip"
             )
@@ -103,12 +103,12 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
             devnet.resume_finality()
             devnet.set_hyperparameter(1, "WeightsSetRateLimit", 0)
             assert (await ended(sn12, timelocked.job_id)).state is JobState.COMMITTED
-            assert (await ended(sn1, parked.job_id)).state is JobState.CONFIRMED
+            assert (await ended(sn1, deferred.job_id)).state is JobState.CONFIRMED
             later = await sn2.put_weights(weights_of(devnet, 2, 5))
             assert (await ended(sn2, later.job_id)).state is JobState.CONFIRMED
             await worker.kill()
             await server.kill()
-    return Put(done.job_id, parked.job_id, timelocked.job_id, later.job_id)
+    return Put(done.job_id, deferred.job_id, timelocked.job_id, later.job_id)
 
 
 async def test_restored_jobs_end_and_none_is_submitted_twice(
@@ -133,7 +133,7 @@ async def test_restored_jobs_end_and_none_is_submitted_twice(
             deployment.identity("sn12") as sn12,
         ):
             assert (await ended(sn12, put.in_flight)).state is JobState.COMMITTED
-            unsent = await ended(sn1, put.parked)
+            unsent = await ended(sn1, put.deferred)
             assert unsent.state is JobState.FAILED
             assert unsent.last_error is not None
             assert unsent.last_error.code is ErrorCode.OUTCOME_UNKNOWN

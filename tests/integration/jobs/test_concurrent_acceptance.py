@@ -32,14 +32,14 @@ async def not_announced(_job: Job) -> None:
     pass
 
 
-def ledger_of(connection: NatsConnection) -> JobStore:
+def store_of(connection: NatsConnection) -> JobStore:
     return JobStore(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_retention_days=1)
 
 
 async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool) -> list[Job]:
     """Send one write request to each worker concurrently, and return the responses."""
 
-    def wanted(worker: int) -> WriteRequest:
+    def write_request(worker: int) -> WriteRequest:
         request = {"weights": {"hotkey": float(round_number + 1), "other": float(vary and worker)}}
         return WriteRequest(
             ALICE,
@@ -51,12 +51,12 @@ async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool
         )
 
     connections = [await nats.connect(worker) for worker in range(WORKERS)]
-    intakes = [
-        JobAcceptor(ledger_of(one), WorkQueue(one), World().process(), signers_of(ALICE))
+    acceptors = [
+        JobAcceptor(store_of(one), WorkQueue(one), World().process(), signers_of(ALICE))
         for one in connections
     ]
     return await asyncio.gather(
-        *(intake.accept(wanted(worker)) for worker, intake in enumerate(intakes))
+        *(acceptor.accept(write_request(worker)) for worker, acceptor in enumerate(acceptors))
     )
 
 
@@ -96,12 +96,12 @@ async def test_writes_of_one_queue_are_serialized_in_a_worker(
             raise
 
     monkeypatch.setattr(Bucket, "put", put)
-    intake = JobAcceptor(
-        ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
+    acceptor = JobAcceptor(
+        store_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
     )
     jobs = await asyncio.gather(
         *(
-            intake.accept(
+            acceptor.accept(
                 WriteRequest(
                     ALICE, NetUid(1), JobKind.WEIGHTS, {"weights": {"a": n}}, MechanismId(0)
                 )
@@ -115,11 +115,11 @@ async def test_writes_of_one_queue_are_serialized_in_a_worker(
 
 async def every_job_is_queued(connection: NatsConnection, count: int) -> None:
     """Each job is stored and queued, and all but the latest are superseded."""
-    held = (await ledger_of(connection).page(ALICE, ListJobs())).jobs
-    assert len(held) == count
-    numbers = sorted(one.record.number for one in held)
+    stored = (await store_of(connection).page(ALICE, ListJobs())).jobs
+    assert len(stored) == count
+    numbers = sorted(one.record.number for one in stored)
     assert len(set(numbers)) == count
-    left = [one for one in held if one.job.state is not JobState.SUPERSEDED]
+    left = [one for one in stored if one.job.state is not JobState.SUPERSEDED]
     assert [one.record.number for one in left] == [max(numbers)]
     # A job that was superseded before it was queued may be missing in the queue.
     queued = (await JetStreamContext(connection.nats).stream_info(JOB_QUEUE.name)).state.messages

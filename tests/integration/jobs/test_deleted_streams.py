@@ -23,12 +23,12 @@ from tests.support.product.deployment import token_of
 from tests.support.product.eventually import comes_true, eventually
 from tests.support.product.job_deployment import (
     SUBNETS,
-    becomes,
     client_of,
     ended,
-    is_parked,
+    is_deferred,
     make_wallets,
     signing_settings,
+    wait_until,
     weights_of,
 )
 from tests.support.product.product import free_ports
@@ -43,7 +43,7 @@ BLOCK_TIME_S = 0.5
 LIMIT_BLOCKS = 30
 AHEAD_MAX_BLOCKS = 10
 """Maximum blocks between chain and subscriber: fewer than the stream and a publisher keep."""
-MADE_AGAIN = "The stream {} was missing and was created again"
+RECREATED = "The stream {} was missing and was created again"
 
 
 @dataclass
@@ -67,10 +67,10 @@ class Running:
     async def delete(self, *plans: StreamPlan) -> None:
         """Delete streams, and wait until each is recreated and logged once."""
         streams = JetStreamContext((await self.nats.connect()).nats, timeout=5)
-        logged = {plan: self.worker.log.count(MADE_AGAIN.format(plan.name)) for plan in plans}
+        logged = {plan: self.worker.log.count(RECREATED.format(plan.name)) for plan in plans}
         await asyncio.gather(*(streams.delete_stream(plan.name) for plan in plans))
         for plan in plans:
-            await self.worker.logs(MADE_AGAIN.format(plan.name), times=logged[plan] + 1)
+            await self.worker.logs(RECREATED.format(plan.name), times=logged[plan] + 1)
             info = await streams.stream_info(plan.name)
             assert info.config.num_replicas == self.nats.replicas
 
@@ -86,8 +86,8 @@ class Running:
             await asyncio.sleep(BLOCK_TIME_S)
 
     async def listen(self) -> None:
-        kept = event_log_via_worker(self.connection)
-        async with EventFeed(self.connection, list(self.numbers), kept) as feed:
+        event_log = event_log_via_worker(self.connection)
+        async with EventFeed(self.connection, list(self.numbers), event_log) as feed:
             async for event in feed:
                 self.numbers[event.subject].append(event.block.number)
 
@@ -140,43 +140,47 @@ def errors_of(worker: WorkerProcess) -> list[str]:
 async def test_reads_writes_and_events_continue_after_a_stream_was_deleted(
     nats: Nats, address: str, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, nats, address) as here:
+    async with running(tmp_path, nats, address) as running_here:
         deleted: list[Sequence[StreamPlan]] = [*((plan,) for plan in STREAMS), STREAMS]
         for number, plans in enumerate(deleted):
-            await here.delete(*plans)
-            answer = await here.identity.set_commitment(f"0x{number:02x}")
+            await running_here.delete(*plans)
+            answer = await running_here.identity.set_commitment(f"0x{number:02x}")
             assert answer.detail == "Commitment set successfully."
-            await here.connection.request(LATEST_NEURONS)
-            newest = here.devnet.best_number
-            for numbers in here.numbers.values():
+            await running_here.connection.request(LATEST_NEURONS)
+            newest = running_here.devnet.best_number
+            for numbers in running_here.numbers.values():
                 await eventually(lambda of=numbers, newest=newest: of[-1] > newest)
-            await comes_true(here.is_ready)
+            await comes_true(running_here.is_ready)
         # Every block was received once and in order, also blocks made without a stream.
-        for numbers in here.numbers.values():
+        for numbers in running_here.numbers.values():
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        assert len(errors_of(here.worker)) == sum(map(len, deleted)), errors_of(here.worker)
+        assert len(errors_of(running_here.worker)) == sum(map(len, deleted)), errors_of(
+            running_here.worker
+        )
 
 
 async def test_a_job_whose_message_was_lost_is_requeued_beside_newer_ones(
     nats: Nats, address: str, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, nats, address) as here:
-        devnet, identity = here.devnet, here.identity
+    async with running(tmp_path, nats, address) as running_here:
+        devnet, identity = running_here.devnet, running_here.identity
         devnet.set_storage("SubtensorModule", "MechanismCountCurrent", [2], 2)
         first = await identity.put_weights(weights_of(devnet, 2, 3))
         await ended(identity, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
         await devnet.advance(2)
-        here.makes_blocks.clear()
-        parked = await identity.put_weights(weights_of(devnet, 2, 4))
-        await becomes(identity, parked.job_id, is_parked)
-        await here.delete(JOB_QUEUE)
+        running_here.makes_blocks.clear()
+        deferred = await identity.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(identity, deferred.job_id, is_deferred)
+        await running_here.delete(JOB_QUEUE)
         # While the chain makes no blocks, this job keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
-        await here.worker.logs(f"Requeued job {parked.job_id} of sn2: it was missing in the queue")
+        await running_here.worker.logs(
+            f"Requeued job {deferred.job_id} of sn2: it was missing in the queue"
+        )
         await devnet.advance(LIMIT_BLOCKS)
-        here.makes_blocks.set()
-        for job in (parked, newer):
+        running_here.makes_blocks.set()
+        for job in (deferred, newer):
             assert (await ended(identity, job.job_id)).state is JobState.CONFIRMED
-        assert len(errors_of(here.worker)) == 1
+        assert len(errors_of(running_here.worker)) == 1
     assert sum(sum(calls.values()) for calls in devnet.applied_counts().values()) == 3

@@ -20,6 +20,6 @@ async def test_faults_lose_no_accepted_job_and_repeat_none(
 ) -> None:
     figures = await FaultRun(tmp_path, jobs, seed, servers=servers).run()
     sys.stdout.write(json.dumps(vars(figures)))
-    assert figures.asked == jobs
+    assert figures.responses == jobs
     assert figures.is_good, figures
     assert figures.healed == len(SUBNETS)

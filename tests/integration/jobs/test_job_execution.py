@@ -16,9 +16,9 @@ from tests.support.product.eventually import comes_true
 from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
-    becomes,
     ended,
-    is_parked,
+    is_deferred,
+    wait_until,
     weights_of,
 )
 
@@ -38,8 +38,8 @@ async def test_weights_and_commitments_are_set(
         assert (answer.detail, answer.count) == ("weights update scheduled", 2)
         sn12 = await identity("sn12")
         timelocked = await sn12.put_weights(weights_of(deployment.devnet, 12, 3))
-        said = await sn2.set_commitment("0xff00")
-        assert said.detail == "Commitment set successfully."
+        commitment = await sn2.set_commitment("0xff00")
+        assert commitment.detail == "Commitment set successfully."
         later = await sn12.set_revealed_commitment("later", blocks_until_reveal=50)
         assert later.reveal_round > 0
         job = await ended(sn2, answer.job_id)
@@ -98,10 +98,10 @@ async def test_a_deferred_job_can_be_superseded_or_cancelled(
         await ended(sn2, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1500)
         await devnet.advance(2)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await becomes(sn2, parked.job_id, is_parked)
+        deferred = await sn2.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(sn2, deferred.job_id, is_deferred)
         newer = await sn2.put_weights(weights_of(devnet, 2, 5))
-        old = await sn2.get_job(parked.job_id)
+        old = await sn2.get_job(deferred.job_id)
         assert old.state is JobState.SUPERSEDED
         assert old.superseded_by == newer.job_id
         assert old.last_error is not None
@@ -124,11 +124,11 @@ async def test_a_deferred_job_does_not_block_other_mechanisms(
         await ended(sn2, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1500)
         await devnet.advance(2)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await becomes(sn2, parked.job_id, is_parked)
+        deferred = await sn2.put_weights(weights_of(devnet, 2, 4))
+        await wait_until(sn2, deferred.job_id, is_deferred)
         other = await sn2.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
         assert (await ended(sn2, other.job_id)).state is JobState.CONFIRMED
-        assert is_parked(await sn2.get_job(parked.job_id))
+        assert is_deferred(await sn2.get_job(deferred.job_id))
     assert deployment.applied() == 2
 
 

@@ -24,10 +24,10 @@ from tests.support.product.eventually import eventually
 from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
-    becomes,
     ended,
-    gives,
+    has_error,
     put_without_key,
+    wait_until,
     weights_of,
 )
 
@@ -75,7 +75,7 @@ async def test_weights_are_included_in_the_first_allowed_block(
         first = await sn2.put_weights(weights_of(devnet, 2, 3))
         set_in = (await until_ended(devnet, sn2, first.job_id)).included_block
         second = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await becomes(sn2, second.job_id, gives(ErrorCode.RATE_LIMITED))
+        await wait_until(sn2, second.job_id, has_error(ErrorCode.RATE_LIMITED))
         await devnet.advance(set_in + 20 - 1 - devnet.best_number)
         await eventually(lambda: len(devnet.pool) == 1)
         await devnet.advance(1)
@@ -92,15 +92,15 @@ async def test_the_same_weights_in_a_triggered_epoch_are_a_new_job(
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 40)
         await devnet.advance(1)
         weights = weights_of(devnet, 2, 3)
-        parked = await put_without_key(sn2, weights)
-        await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-        assert (await put_without_key(sn2, weights)).job_id == parked.job_id
+        deferred = await put_without_key(sn2, weights)
+        await wait_until(sn2, deferred.job_id, has_error(ErrorCode.RATE_LIMITED))
+        assert (await put_without_key(sn2, weights)).job_id == deferred.job_id
         await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
         devnet.trigger_epoch(2)
         await devnet.advance(2)
         again = await put_without_key(sn2, weights)
-        assert again.job_id != parked.job_id
-        assert (await ended(sn2, parked.job_id)).state in {JobState.EXPIRED, JobState.SUPERSEDED}
+        assert again.job_id != deferred.job_id
+        assert (await ended(sn2, deferred.job_id)).state in {JobState.EXPIRED, JobState.SUPERSEDED}
         assert (await until_ended(devnet, sn2, again.job_id)).state is JobState.CONFIRMED
 
 
@@ -113,16 +113,16 @@ async def test_a_deferred_job_follows_the_tempo(
         await until_ended(devnet, sn2, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1000)
         await devnet.advance(1)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 3))
-        await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-        before = (await sn2.get_job(parked.job_id)).deadline_block
+        deferred = await sn2.put_weights(weights_of(devnet, 2, 3))
+        await wait_until(sn2, deferred.job_id, has_error(ErrorCode.RATE_LIMITED))
+        before = (await sn2.get_job(deferred.job_id)).deadline_block
         assert before is not None
         devnet.set_hyperparameter(2, "Tempo", 50)
         await devnet.advance(1)
 
-        await becomes(sn2, parked.job_id, lambda job: job.deadline_block < before)
+        await wait_until(sn2, deferred.job_id, lambda job: job.deadline_block < before)
         await devnet.advance(60)
-        assert (await ended(sn2, parked.job_id)).state is JobState.EXPIRED
+        assert (await ended(sn2, deferred.job_id)).state is JobState.EXPIRED
 
 
 async def test_weights_accepted_before_registration_are_set_after_it(
@@ -133,7 +133,7 @@ async def test_weights_accepted_before_registration_are_set_after_it(
     async with deployment.worker():
         sn2 = await identity("sn2")
         answer = await sn2.put_weights(weights_of(devnet, 2, 3))
-        await becomes(sn2, answer.job_id, gives(ErrorCode.NOT_REGISTERED))
+        await wait_until(sn2, answer.job_id, has_error(ErrorCode.NOT_REGISTERED))
         # The response with a key pair precedes its job, so the request is rejected at once.
         with pytest.raises(PylonBadGateway, match="not registered on subnet 2") as refused:
             await sn2.generate_certificate()
@@ -142,7 +142,7 @@ async def test_weights_accepted_before_registration_are_set_after_it(
         assert (status.weights_submitted, status.weights_on_chain) == (True, False)
         devnet.register_neuron(2, OWN, OWN)
         await devnet.advance(1)
-        await becomes(sn2, answer.job_id, gives(ErrorCode.NO_VALIDATOR_PERMIT))
+        await wait_until(sn2, answer.job_id, has_error(ErrorCode.NO_VALIDATOR_PERMIT))
         uids = devnet.chain.state_at_hash(None).get("SubtensorModule", "SubnetworkN", 2)
         devnet.set_storage("SubtensorModule", "ValidatorPermit", [2], [True] * uids)
         devnet.set_storage("SubtensorModule", "StakeThreshold", [], 0)
@@ -157,14 +157,14 @@ async def test_a_key_pair_of_a_caller_that_left_is_not_published(
         sn2 = await identity("sn2")
         devnet.set_hyperparameter(2, "ServingRateLimit", 0)
         await devnet.advance(1)
-        kept = await sn2.generate_certificate()
-        assert kept.job_id is not None
-        assert (await until_ended(devnet, sn2, kept.job_id)).state is JobState.CONFIRMED
+        pair = await sn2.generate_certificate()
+        assert pair.job_id is not None
+        assert (await until_ended(devnet, sn2, pair.job_id)).state is JobState.CONFIRMED
         devnet.go_silent()
-        given_up = asyncio.create_task(sn2.generate_certificate())
+        abandoned = asyncio.create_task(sn2.generate_certificate())
         await asyncio.sleep(1.0)  # now it waits for the chain
-        given_up.cancel()
-        await asyncio.wait({given_up})
+        abandoned.cancel()
+        await asyncio.wait({abandoned})
         # A worker that continued would proceed without the chain by then, and store a job.
         await asyncio.sleep(2 * CHAIN_TIMEOUT_S + 1)
         devnet.speak()
@@ -172,5 +172,5 @@ async def test_a_key_pair_of_a_caller_that_left_is_not_published(
         assert (await until_ended(devnet, sn2, weights.job_id)).state is JobState.CONFIRMED
         jobs = (await sn2.get_jobs()).jobs
         entered = [job.job_id for job in jobs if job.kind is JobKind.CERTIFICATE]
-        assert entered == [kept.job_id]
-        assert (await sn2.get_own_certificate()).public_key == kept.public_key
+        assert entered == [pair.job_id]
+        assert (await sn2.get_own_certificate()).public_key == pair.public_key

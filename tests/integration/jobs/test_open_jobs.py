@@ -30,20 +30,20 @@ async def not_announced(_job: Job) -> None:
     pass
 
 
-def ledger_of(connection: NatsConnection) -> JobStore:
+def store_of(connection: NatsConnection) -> JobStore:
     return JobStore(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_retention_days=1)
 
 
 async def accept(connection: NatsConnection, number: int) -> Job:
-    intake = JobAcceptor(
-        ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
+    acceptor = JobAcceptor(
+        store_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
     )
     request = {"commitment": f"0x{number:04x}"}
-    return await intake.accept(WriteRequest(ALICE, NetUid(1), JobKind.COMMITMENT, request))
+    return await acceptor.accept(WriteRequest(ALICE, NetUid(1), JobKind.COMMITMENT, request))
 
 
 async def open_ids(connection: NatsConnection) -> list[JobId]:
-    return [held.job.job_id for held in await ledger_of(connection).open_jobs(ALICE)]
+    return [stored.job.job_id for stored in await store_of(connection).open_jobs(ALICE)]
 
 
 async def markers(connection: NatsConnection) -> list[str]:
@@ -55,13 +55,13 @@ async def test_markers_are_written_with_jobs_and_removed_with_their_end(nats: Na
     jobs = [await accept(connection, number) for number in range(5)]
     assert await open_ids(another) == [jobs[-1].job_id]  # each superseded the one before
     assert len(await markers(connection)) == 1
-    ledger = ledger_of(connection)
-    held = await ledger.get(ALICE, jobs[-1].job_id)
-    assert held is not None
-    await ledger.change(held, JobState.CANCELLED)
+    store = store_of(connection)
+    stored = await store.get(ALICE, jobs[-1].job_id)
+    assert stored is not None
+    await store.change(stored, JobState.CANCELLED)
     assert await open_ids(another) == []
     assert await markers(connection) == []
-    page = await ledger_of(another).page(ALICE, ListJobs(state="ended"))
+    page = await store_of(another).page(ALICE, ListJobs(state="ended"))
     assert [one.job.job_id for one in page.jobs] == [job.job_id for job in reversed(jobs)]
 
 
@@ -88,13 +88,13 @@ async def test_open_jobs_of_an_older_version_are_indexed_and_queued(
 
     await comes_true(is_found_again)
 
-    async def is_for_good() -> bool:
+    async def is_index_complete() -> bool:
         await open_ids(another)
         flag = await OrderedBucket(another, JOBS_BUCKET).entries(f"open.{ALICE}")
         return any(entry.key.endswith(".indexed") for entry in flag)
 
-    await comes_true(is_for_good)
-    page = await ledger_of(another).page(ALICE, ListJobs(limit=3))
+    await comes_true(is_index_complete)
+    page = await store_of(another).page(ALICE, ListJobs(limit=3))
     assert [one.job.job_id for one in page.jobs][1:] == [
         job_of(2 * OLDER - 1),
         job_of(2 * OLDER - 2),
@@ -111,5 +111,5 @@ async def test_a_job_store_that_was_recreated_is_indexed_again(nats: Nats) -> No
     again = await accept(connection, 1)
     assert again.job_id == lost.job_id
     assert await open_ids(connection) == [again.job_id]
-    page = await ledger_of(connection).page(ALICE, ListJobs())
+    page = await store_of(connection).page(ALICE, ListJobs())
     assert [one.job.job_id for one in page.jobs] == [again.job_id]

@@ -28,9 +28,9 @@ from tests.support.product.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
+    defer_job,
     ended,
     make_wallets,
-    park_a_job,
     signing_settings,
     weights_of,
 )
@@ -122,7 +122,7 @@ async def test_a_worker_on_another_chain_refuses_to_start_until_a_reset(
     deployment: Deployment, old: Devnet, new: Devnet
 ) -> None:
     async with deployment.worker():
-        parked = await park_a_job(deployment, old)
+        deferred = await defer_job(deployment, old)
     moved = Deployment(deployment.folder, deployment.nats, new)
     with pytest.raises(AssertionError, match="pylon reset --network"):
         async with moved.worker():
@@ -138,25 +138,25 @@ async def test_a_worker_on_another_chain_refuses_to_start_until_a_reset(
     wrong = await command(deployment, new, "reset", "--network", "finney", "--yes")
     assert wrong.code == 1
     assert label in wrong.err
-    unasked = await command(deployment, new, "reset", "--network", label)
-    assert unasked.code == 1
-    assert "1 job that has not ended (sn2: 1)" in unasked.err
-    assert "add --yes" in unasked.err
+    unconfirmed = await command(deployment, new, "reset", "--network", label)
+    assert unconfirmed.code == 1
+    assert "1 job that has not ended (sn2: 1)" in unconfirmed.err
+    assert "add --yes" in unconfirmed.err
     done = await command(deployment, new, "reset", "--network", label, "--yes")
     assert done.code == 0, done.err
     (file,) = deployment.folder.glob("*.backup")
     assert file.stat().st_mode & 0o777 == 0o600
     assert f"pylon restore {file}" in done.out
-    kept = [entry.key for entry in BackupFile(file, str(file)).entries()]
-    assert any(key.endswith(parked) for key in kept)
+    backup_keys = [entry.key for entry in BackupFile(file, str(file)).entries()]
+    assert any(key.endswith(deferred) for key in backup_keys)
     assert MARK not in done.out + done.err + check.out
 
-    begun_at = new.best_number
+    first_height = new.best_number
     async with moved.worker() as worker, moved.identity("sn2") as sn2:
         await worker.logs("Publishing from now on")
-        assert begun_at <= await latest_number(moved) < old.best_number
+        assert first_height <= await latest_number(moved) < old.best_number
         with pytest.raises(PylonNotFound):
-            await sn2.get_job(parked)
+            await sn2.get_job(deferred)
         again = await sn2.put_weights(weights_of(new, 2, 3))
         assert (await ended(sn2, again.job_id)).state is JobState.CONFIRMED
     assert moved.applied() == 1
@@ -177,7 +177,7 @@ async def test_a_node_that_returns_as_another_chain_is_refused(
         "PYLON_HEALTH_PORT": "0",
     }
     async with deployment.worker(**settings) as worker, deployment.identity("sn2") as sn2:
-        parked = await park_a_job(deployment, old)
+        deferred = await defer_job(deployment, old)
         new.set_hyperparameter(2, "WeightsSetRateLimit", 0)
         was_applied = deployment.applied()
         proxy.server_port = port_of(new)
@@ -202,7 +202,7 @@ async def test_a_node_that_returns_as_another_chain_is_refused(
         height = new.best_number
         while new.best_number < height + 40:
             await asyncio.sleep(BLOCK_TIME_S)
-        job = await sn2.get_job(parked)
+        job = await sn2.get_job(deferred)
         assert not job.has_ended
         assert sum(sum(calls.values()) for calls in new.applied_counts().values()) == 0
         assert deployment.applied() == was_applied
@@ -215,7 +215,7 @@ async def test_a_node_that_returns_as_another_chain_is_refused(
             return (await readiness(worker)).status_code == 200
 
         await comes_true(is_ready)
-        assert (await ended(sn2, parked)).state is JobState.CONFIRMED
+        assert (await ended(sn2, deferred)).state is JobState.CONFIRMED
         assert "is not published" not in worker.log
 
 

@@ -27,7 +27,7 @@ from tests.integration.devnet.test_btcli import btcli
 from tests.support.chain.timelock import ROUND_1000
 from tests.support.product.environments import ROOT, python_with
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
-from tests.support.product.job_deployment import Deployment, IdentityOf, becomes
+from tests.support.product.job_deployment import Deployment, IdentityOf, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,7 +67,7 @@ async def test_revealed_commitments_are_read_as_they_were_timelocked(
         # The devnet accepts a text only if it is the timelocked one, prefixed by its length.
         devnet.reveal_commitment(2, OWN, TEXT)
         await devnet.advance(3)
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
 
         async def is_read() -> bool:
             read = (await sn2.get_own_revealed_commitments()).commitments
@@ -105,7 +105,7 @@ async def test_a_failed_reveal_is_shown_by_the_job_and_the_reads(
         made = await timelocked(sn2)
         devnet.drand_signature(made.reveal_round, ROUND_1000)
         await devnet.advance(3)
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
 
         async def is_shown() -> bool:
             commitment: Any = (await sn2.get_own_typed_commitment()).commitment
@@ -122,15 +122,15 @@ async def test_a_newer_commitment_supersedes_it(
         sn2 = await identity("sn2")
         made = await timelocked(sn2)
         await sn2.set_commitment("ff")
-        await becomes(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
+        await wait_until(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
 
 
 class Stored:
     """Return the items of one hotkey, as the SDK decodes them."""
 
-    def __init__(self, kept: Any, revealed: list[int], last: int) -> None:
+    def __init__(self, current: Any, revealed: list[int], last: int) -> None:
         self._items = {
-            "CommitmentOf": kept,
+            "CommitmentOf": current,
             "RevealedCommitments": [("text", block) for block in revealed],
             "LastCommitment": last,
         }
@@ -139,22 +139,22 @@ class Stored:
         return self._items[item]
 
 
-def kept(block: int, field: str) -> dict[str, Any]:
+def commitment_record(block: int, field: str) -> dict[str, Any]:
     return {"block": block, "info": {"fields": [{field: {"reveal_round": 7}}]}}
 
 
 @pytest.mark.parametrize(
     ("stored", "status"),
     [
-        (Stored(kept(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
-        (Stored(kept(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
+        (Stored(commitment_record(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
+        (Stored(commitment_record(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
         (Stored(None, [120], 100), RevealStatus.REVEALED),
-        (Stored(kept(100, "TimelockRevealFailed"), [], 100), RevealStatus.FAILED),
+        (Stored(commitment_record(100, "TimelockRevealFailed"), [], 100), RevealStatus.FAILED),
         (Stored(None, [90], 100), RevealStatus.FAILED),
-        (Stored(kept(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
-        (Stored(kept(110, "Raw2"), [], 110), RevealStatus.REPLACED),
+        (Stored(commitment_record(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
+        (Stored(commitment_record(110, "Raw2"), [], 110), RevealStatus.REPLACED),
         # The first was revealed before it was replaced, and the second later.
-        (Stored(kept(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
+        (Stored(commitment_record(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
         (Stored(None, [120], 110), RevealStatus.REPLACED),
     ],
 )

@@ -143,7 +143,7 @@ async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
             pass
 
 
-async def test_two_never_share_their_streams(tmp_path: Path) -> None:
+async def test_two_servers_never_share_their_streams(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(), port=0):
         with pytest.raises(EmbeddedNatsError, match="another embedded NATS"):
             async with EmbeddedNats(tmp_path, settings(), port=0):

@@ -36,8 +36,8 @@ def event(number: int, *, fork: int = 0) -> FeedEvent:
 
 
 async def stored_hashes(worker: NatsConnection) -> list[str]:
-    kept, found, after = EventLog(worker), list[str](), BlockNumber(-1)
-    while (following := await kept(BLOCK_EVENTS, after)) is not None:
+    event_log, found, after = EventLog(worker), list[str](), BlockNumber(-1)
+    while (following := await event_log(BLOCK_EVENTS, after)) is not None:
         found.append(following.block.hash)
         after = following.block.number
     return found
@@ -46,27 +46,27 @@ async def stored_hashes(worker: NatsConnection) -> list[str]:
 async def test_the_first_event_after_any_block_is_found_among_those_of_other_subjects(
     worker: NatsConnection,
 ) -> None:
-    chance = random.Random(1)  # noqa: S311 -- a test's choices
+    rng = random.Random(1)  # noqa: S311 -- a test's choices
     stream = EventPublisher(worker)
     published: dict[str, list[int]] = {subject: [] for subject in SUBJECTS}
     number = 0
     for _ in range(180):
-        subject = chance.choice(SUBJECTS)
-        number += chance.choice([1, 1, 1, 3])
+        subject = rng.choice(SUBJECTS)
+        number += rng.choice([1, 1, 1, 3])
         block = block_of(number)
         await stream.publish(FeedEvent(subject, block, b"{}"))
         published[subject].append(number)
-    kept = EventLog(worker)
+    event_log = EventLog(worker)
     for subject in SUBJECTS:
-        still_kept = published[subject][-EVENTS.max_msgs_per_subject :]
-        assert len(published[subject]) > len(still_kept)
+        stored = published[subject][-EVENTS.max_msgs_per_subject :]
+        assert len(published[subject]) > len(stored)
         for after in range(number + 2):
-            found = await kept(subject, BlockNumber(after))
-            expected = next((of for of in still_kept if of > after), None)
+            found = await event_log(subject, BlockNumber(after))
+            expected = next((of for of in stored if of > after), None)
             assert (None if found is None else found.block.number) == expected
             if found is not None:
-                is_cut = after < still_kept[0]
-                assert found.lost == (range(after + 1, still_kept[0]) if is_cut else range(0))
+                is_cut = after < stored[0]
+                assert found.lost == (range(after + 1, stored[0]) if is_cut else range(0))
 
 
 async def test_two_publishers_do_not_replace_each_others_blocks(
@@ -85,29 +85,27 @@ async def test_two_publishers_do_not_replace_each_others_blocks(
 
 
 async def test_messages_that_are_not_events_do_not_hide_events(worker: NatsConnection) -> None:
-    chance = random.Random(2)  # noqa: S311 -- a test's choices
+    rng = random.Random(2)  # noqa: S311 -- a test's choices
     context = worker.nats.jetstream()
-    kept = EventLog(worker)
+    event_log = EventLog(worker)
     numbers: list[int] = []
     for number in range(1, 15):
-        for _ in range(chance.choice([0, 1, 2])):
-            odd = chance.choice(["x", "-1", "4294967296", "٣", "1_0", " 7"])
-            other = chance.choice(
-                [{"Status": "404"}, {headers.PART: "1/2"}, {"Nats-Sequence": "x"}]
-            )
+        for _ in range(rng.choice([0, 1, 2])):
+            number_text = rng.choice(["x", "-1", "4294967296", "٣", "1_0", " 7"])
+            other = rng.choice([{"Status": "404"}, {headers.PART: "1/2"}, {"Nats-Sequence": "x"}])
             await context.publish(
                 BLOCK_EVENTS,
-                chance.choice([b"", b"?"]),
-                headers={headers.BLOCK_NUMBER: odd, **other},
+                rng.choice([b"", b"?"]),
+                headers={headers.BLOCK_NUMBER: number_text, **other},
             )
-        if chance.random() < 0.8:
+        if rng.random() < 0.8:
             await EventPublisher(worker).publish(event(number))
             numbers.append(number)
         for after in range(16):
-            found = await kept(BLOCK_EVENTS, BlockNumber(after))
+            found = await event_log(BLOCK_EVENTS, BlockNumber(after))
             expected = next((of for of in numbers if of > after), None)
             assert (None if found is None else found.block.number) == expected
-        newest = await kept(BLOCK_EVENTS)
+        newest = await event_log(BLOCK_EVENTS)
         assert [newest.block.number if newest else None] == (numbers[-1:] or [None])
         last = await EventPublisher(worker).last_block(BLOCK_EVENTS)
         assert last == (block_of(numbers[-1]) if numbers else None)

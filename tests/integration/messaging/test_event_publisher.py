@@ -30,12 +30,12 @@ def event_of(number: int, body: bytes = b"{}") -> FeedEvent:
     return neurons_event(NETUID, block_of(number), body)
 
 
-async def kept_numbers(connection: NatsConnection) -> list[int]:
+async def stored_numbers(connection: NatsConnection) -> list[int]:
     """The block numbers of the events that the stream keeps, in its order."""
-    kept = EventLog(connection)
+    event_log = EventLog(connection)
     numbers: list[int] = []
     after: BlockNumber | None = BlockNumber(0)
-    while event := await kept(str(NeuronsEventSubject(NETUID)), after):
+    while event := await event_log(str(NeuronsEventSubject(NETUID)), after):
         numbers.append(event.block.number)
         after = event.block.number
     return numbers
@@ -47,7 +47,7 @@ async def test_events_of_concurrent_publishers_are_stored_once_and_in_order(
     publishers = [EventPublisher(await nats.connect(first)) for first in range(4)]
     for number in BLOCKS:
         await asyncio.gather(*(one.publish(event_of(number)) for one in publishers))
-    assert await kept_numbers(connection) == list(BLOCKS)
+    assert await stored_numbers(connection) == list(BLOCKS)
 
 
 async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
@@ -55,7 +55,7 @@ async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
 ) -> None:
     publishers = [EventPublisher(await nats.connect(first)) for first in range(3)]
     await asyncio.gather(*(one.publish(event_of(1, LARGE)) for one in publishers))
-    assert await kept_numbers(connection) == [1]
+    assert await stored_numbers(connection) == [1]
     event = await EventLog(connection)(str(NeuronsEventSubject(NETUID)))
     assert event is not None
     assert event.body == LARGE

@@ -56,7 +56,7 @@ async def numbers(feed: EventFeed, how_many: int) -> list[int]:
     return [(await following(feed)).block.number for _ in range(how_many)]
 
 
-async def nothing_kept(_: str, after: BlockNumber | None = None) -> FeedEvent | None:
+async def empty_log(_: str, after: BlockNumber | None = None) -> FeedEvent | None:
     return None
 
 
@@ -70,7 +70,7 @@ async def replaying(worker: NatsConnection) -> AsyncGenerator[None]:
     await service.drain(10)
 
 
-async def test_first_comes_the_last_value_then_every_new_one(worker: NatsConnection) -> None:
+async def test_a_feed_yields_the_last_value_then_every_new_one(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1, 2, 3)
     async with EventFeed(worker, [BLOCK_EVENTS], EventLog(worker)) as feed:
         event = await following(feed)
@@ -87,7 +87,7 @@ async def test_first_comes_the_last_value_then_every_new_one(worker: NatsConnect
 async def test_values_that_are_not_newer_are_dropped_per_subject(
     worker: NatsConnection,
 ) -> None:
-    async with EventFeed(worker, [BLOCK_EVENTS, NEURONS_1], nothing_kept) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS, NEURONS_1], empty_log) as feed:
         for subject in (BLOCK_EVENTS, NEURONS_1):
             await publish(worker, subject, 5, 5, 4, 6)
         got = [await following(feed) for _ in range(4)]
@@ -102,7 +102,7 @@ async def test_a_wildcard_follows_every_subnet(worker: NatsConnection) -> None:
         assert {(await following(feed)).subject for _ in range(2)} == {NEURONS_1, NEURONS_2}
 
 
-async def test_nothing_falls_between_the_last_value_and_the_subscription(
+async def test_no_value_is_lost_between_the_last_one_and_the_subscription(
     worker: NatsConnection,
 ) -> None:
     """A value published while the last one is being asked for arrives, and only once."""
@@ -186,8 +186,8 @@ async def test_values_that_the_stream_has_dropped_are_reported_as_lost(
 ) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 51))
     reader = await connect_as(user)
-    kept = EventLog(reader) if user == "worker" else event_log_via_worker(reader)
-    feed = EventFeed(reader, [BLOCK_EVENTS], kept, after=BlockNumber(9))
+    event_log = EventLog(reader) if user == "worker" else event_log_via_worker(reader)
+    feed = EventFeed(reader, [BLOCK_EVENTS], event_log, after=BlockNumber(9))
     async with replaying(worker), feed:
         first = await following(feed)
         assert first.block.number == 51 - EVENTS.max_msgs_per_subject
@@ -230,7 +230,7 @@ async def test_a_replica_that_lags_behind_is_read_again(worker: NatsConnection) 
 
 async def test_values_of_a_purged_stream_are_reported_as_lost(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
-    async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], empty_log) as feed:
         await publish(worker, BLOCK_EVENTS, 2, 5)
         assert await numbers(feed, 1) == [2]
         event = await following(feed)
@@ -260,7 +260,7 @@ async def test_a_failing_read_of_the_last_value_is_retried_and_delays_nothing(
 
 
 async def test_messages_that_are_not_events_are_skipped_and_counted(worker: NatsConnection) -> None:
-    async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], empty_log) as feed:
         await worker.nats.publish(BLOCK_EVENTS, b"{}")
         await worker.nats.publish(BLOCK_EVENTS, b"{}", headers={"Pylon-Block-Number": "x"})
         await publish(worker, BLOCK_EVENTS, 1)
@@ -269,7 +269,7 @@ async def test_messages_that_are_not_events_are_skipped_and_counted(worker: Nats
 
 
 async def test_a_reader_that_stops_waiting_loses_nothing(worker: NatsConnection) -> None:
-    async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], empty_log) as feed:
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.001):
@@ -280,7 +280,7 @@ async def test_a_reader_that_stops_waiting_loses_nothing(worker: NatsConnection)
 
 async def test_it_ends_with_its_connection(connect_as: ConnectAs) -> None:
     reader = await connect_as("alice")
-    async with EventFeed(reader, [BLOCK_EVENTS], nothing_kept) as feed:
+    async with EventFeed(reader, [BLOCK_EVENTS], empty_log) as feed:
         waiting = asyncio.create_task(anext(feed))
         await asyncio.sleep(0)
         await reader.close()

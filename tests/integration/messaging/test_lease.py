@@ -39,29 +39,29 @@ async def test_one_holder_at_a_time_whose_fencing_token_grows(leases: Leases) ->
 
 
 async def test_one_of_many_concurrent_requesters_gets_a_lease(bucket: Bucket, nats: Nats) -> None:
-    now = most = 0
+    holders = max_holders = 0
 
-    async def want(number: int) -> bool:
-        nonlocal now, most
+    async def try_to_hold(number: int) -> bool:
+        nonlocal holders, max_holders
         try:
             async with Leases(Bucket(await nats.connect(number), LEASES_BUCKET), TTL_S).hold("key"):
-                now += 1
-                most = max(most, now)
+                holders += 1
+                max_holders = max(max_holders, holders)
                 await decided.wait()
-                now -= 1
+                holders -= 1
         except LeaseTakenError:
             return False
         return True
 
     decided = asyncio.Event()
-    wanting = [asyncio.create_task(want(number)) for number in range(8)]
+    attempts = [asyncio.create_task(try_to_hold(number)) for number in range(8)]
 
-    async def all_but_one_are_refused() -> bool:
-        return sum(task.done() for task in wanting) == 7
+    async def all_but_one_are_rejected() -> bool:
+        return sum(task.done() for task in attempts) == 7
 
-    await comes_true(all_but_one_are_refused)
+    await comes_true(all_but_one_are_rejected)
     decided.set()
-    assert sum(await asyncio.gather(*wanting)) == most == 1
+    assert sum(await asyncio.gather(*attempts)) == max_holders == 1
 
 
 async def test_a_held_lease_outlives_its_ttl(leases: Leases) -> None:
@@ -77,16 +77,16 @@ async def test_a_held_lease_outlives_its_ttl(leases: Leases) -> None:
 
 
 async def test_a_body_is_cancelled_when_its_lease_is_lost(leases: Leases, bucket: Bucket) -> None:
-    async def hold_for_ever(held: asyncio.Future[Lease]) -> None:
+    async def hold_for_ever(acquired: asyncio.Future[Lease]) -> None:
         async with leases.hold("key") as lease:
-            held.set_result(lease)
+            acquired.set_result(lease)
             await asyncio.Event().wait()
 
-    held = asyncio.get_running_loop().create_future()
-    holding = asyncio.create_task(hold_for_ever(held))
-    await held
+    acquired = asyncio.get_running_loop().create_future()
+    holding = asyncio.create_task(hold_for_ever(acquired))
+    await acquired
 
-    async def intruded() -> bool:
+    async def overwritten() -> bool:
         entry = await bucket.get("key")
         assert entry is not None
         try:
@@ -95,7 +95,7 @@ async def test_a_body_is_cancelled_when_its_lease_is_lost(leases: Leases, bucket
             return False
         return True
 
-    await comes_true(intruded)
+    await comes_true(overwritten)
     with pytest.raises(LeaseLostError):
         await holding
 

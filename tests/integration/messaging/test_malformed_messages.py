@@ -37,23 +37,23 @@ async def test_a_malformed_message_and_the_next_one_are_processed(
     server: NatsServer, connect_as: ConnectAs, subject: bytes, headers: bytes
 ) -> None:
     worker = await connect_as("worker")
-    taken: list[Msg] = []
+    received: list[Msg] = []
 
-    async def take(message: Msg) -> None:
-        taken.append(message)
+    async def receive(message: Msg) -> None:
+        received.append(message)
 
-    await worker.subscribe("pylon.v1.open.>", take)
+    await worker.subscribe("pylon.v1.open.>", receive)
     await worker.nats.flush()
     async with RawNats(server.url, None, "", lambda *_: None) as raw:
         raw.publish(subject, b"odd", reply=INBOX, headers=headers)
         raw.publish(SANE, b"sane", reply=INBOX)
         await raw.flush()
-        await eventually(lambda: len(taken) == 2)
-    assert [(message.data, message.reply) for message in taken] == [
+        await eventually(lambda: len(received) == 2)
+    assert [(message.data, message.reply) for message in received] == [
         (b"odd", INBOX.decode()),
         (b"sane", INBOX.decode()),
     ]
-    assert taken[1].subject == SANE.decode()
+    assert received[1].subject == SANE.decode()
     assert (worker.counts.disconnects, worker.is_connected) == (0, True)
 
 

@@ -23,13 +23,13 @@ from tests.support.product.eventually import HANGS_AFTER_S, eventually
 SECRET = "never-shown-anywhere"
 
 
-def options(*urls: str, **given: object) -> ConnectionOptions:
-    return ConnectionOptions(urls=urls, **given)  # pyright: ignore[reportArgumentType] -- a test's shorthand
+def options(*urls: str, **fields: object) -> ConnectionOptions:
+    return ConnectionOptions(urls=urls, **fields)  # pyright: ignore[reportArgumentType] -- a test's shorthand
 
 
-async def refusal(*urls: str, **given: object) -> FailureError:
+async def refusal(*urls: str, **fields: object) -> FailureError:
     with pytest.raises(FailureError) as caught:
-        await connect(options(*urls, **given))
+        await connect(options(*urls, **fields))
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
     return caught.value
@@ -49,19 +49,19 @@ async def answer(connection: NatsConnection, subject: str, body: bytes, **header
     await connection.nats.flush()
 
 
-async def swallow(connection: NatsConnection, subject: str) -> asyncio.Event:
+async def leave_unanswered(connection: NatsConnection, subject: str) -> asyncio.Event:
     """Take the requests on a subject and never answer; set once one has come."""
-    taken = asyncio.Event()
+    received = asyncio.Event()
 
-    async def take(_: Msg) -> None:
-        taken.set()
+    async def receive(_: Msg) -> None:
+        received.set()
 
-    await connection.subscribe(subject, take)
+    await connection.subscribe(subject, receive)
     await connection.nats.flush()
-    return taken
+    return received
 
 
-async def test_the_first_connect_fails_at_once_where_nobody_listens() -> None:
+async def test_the_first_connect_fails_at_once_without_a_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     error = await refusal(f"nats://127.0.0.1:{port}", connect_timeout_s=60)
@@ -69,7 +69,7 @@ async def test_the_first_connect_fails_at_once_where_nobody_listens() -> None:
     assert f"127.0.0.1:{port}" in str(error)
 
 
-async def test_the_first_connect_fails_in_time_where_a_server_says_nothing() -> None:
+async def test_the_first_connect_fails_in_time_with_a_silent_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         error = await refusal(f"nats://127.0.0.1:{port}", connect_timeout_s=0.2)
@@ -153,13 +153,13 @@ async def test_a_failure_that_cannot_be_read_is_still_a_failure(connect_as: Conn
 
 @pytest.mark.parametrize(("told", "status"), [("429", 429), (None, 500)])
 async def test_an_unknown_error_code_is_raised_with_its_text(
-    connect_as: ConnectAs, told: str | None, status: int
+    connect_as: ConnectAs, status_header: str | None, status: int
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
     body = {"code": "NEW", "detail": "all of it", "retryable": True, "retry_at_block": 77}
     headers = {wire_headers.ERROR: "NEW", wire_headers.SERVICE_ERROR: "all"}
-    if told is not None:
-        headers[wire_headers.SERVICE_ERROR_CODE] = told
+    if status_header is not None:
+        headers[wire_headers.SERVICE_ERROR_CODE] = status_header
     await answer(worker, "pylon.v1.open.1.x", json_codec.encode({**body, "newer": [1]}), **headers)
     error = await failure(alice, "pylon.v1.open.1.x")
     assert error.code is ErrorCode.INTERNAL
@@ -175,7 +175,7 @@ async def test_without_a_worker_the_answer_is_503_at_once(connect_as: ConnectAs)
 
 async def test_without_an_answer_in_time_the_deadline_is_exceeded(connect_as: ConnectAs) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
-    await swallow(worker, "pylon.v1.open.>")
+    await leave_unanswered(worker, "pylon.v1.open.>")
     assert (await failure(alice, "pylon.v1.open.1.x", 0.1)).code is ErrorCode.DEADLINE_EXCEEDED
     assert (await failure(alice, "pylon.v1.open.1.x", 0)).code is ErrorCode.DEADLINE_EXCEEDED
 
@@ -184,9 +184,9 @@ async def test_a_refused_subject_is_forbidden_at_once_and_spares_other_requests(
     connect_as: ConnectAs,
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
-    taken = await swallow(worker, "pylon.v1.open.>")
+    received = await leave_unanswered(worker, "pylon.v1.open.>")
     pending = asyncio.create_task(failure(alice, "pylon.v1.open.1.x", timeout_s=600))
-    await taken.wait()
+    await received.wait()
     error = await failure(alice, "pylon.v1.identity.Bob.neurons.latest", timeout_s=600)
     assert error.code is ErrorCode.FORBIDDEN
     assert alice.counts.permission_violations == 1
@@ -203,7 +203,7 @@ async def test_a_foreign_inbox_prefix_is_forbidden_rather_than_silent(server: Na
     async with NatsServer(folder, text) as other:
         connection = await connect(options(other.url))
         worker = await connect(options(other.url, user="worker", password=WORKER_PASSWORD))
-        await swallow(worker, "pylon.v1.open.>")
+        await leave_unanswered(worker, "pylon.v1.open.>")
         error = await failure(connection, "pylon.v1.open.1.x", timeout_s=600)
         assert error.code is ErrorCode.FORBIDDEN
         await connection.close()
@@ -228,9 +228,9 @@ async def test_when_the_server_dies_waiting_requests_fail_and_later_ones_too(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
-    taken = await swallow(worker, "pylon.v1.open.1.>")
+    received = await leave_unanswered(worker, "pylon.v1.open.1.>")
     pending = asyncio.create_task(failure(alice, "pylon.v1.open.1.x", timeout_s=600))
-    await taken.wait()
+    await received.wait()
     await server.kill()
     assert (await pending).code is ErrorCode.NATS_UNAVAILABLE
     assert (await failure(alice, "pylon.v1.open.1.x", 600)).code is ErrorCode.NATS_UNAVAILABLE
@@ -309,20 +309,20 @@ async def test_messages_dropped_by_a_slow_callback_are_counted_and_reported(
     worker, alice = await connect_as("worker"), await connect_as("alice")
     gaps: list[None] = []
     alice.on_gap(lambda: gaps.append(None))
-    held, taken = asyncio.Event(), list[bytes]()
+    release, received = asyncio.Event(), list[bytes]()
 
-    async def take(message: Msg) -> None:
-        taken.append(message.data)
-        await held.wait()
+    async def receive(message: Msg) -> None:
+        received.append(message.data)
+        await release.wait()
 
-    await alice.subscribe("pylon.v1.event.block", take, max_pending_msgs=2)
+    await alice.subscribe("pylon.v1.event.block", receive, max_pending_msgs=2)
     await alice.nats.flush()
     for number in range(10):
         await worker.nats.publish("pylon.v1.event.block", str(number).encode())
     await worker.nats.flush()
-    await eventually(lambda: alice.counts.slow_consumer_drops + len(taken) >= 8)
+    await eventually(lambda: alice.counts.slow_consumer_drops + len(received) >= 8)
     assert len(gaps) == alice.counts.slow_consumer_drops > 0
-    held.set()
+    release.set()
 
 
 async def test_a_callback_that_fails_is_logged_once_and_called_again(

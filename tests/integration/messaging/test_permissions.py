@@ -116,11 +116,11 @@ async def test_every_user_receives_events(pylon: Pylon, user: str | None) -> Non
     reader = await pylon.connect_as(user)
     got: asyncio.Queue[str] = asyncio.Queue()
 
-    async def take(message: Msg) -> None:
+    async def receive(message: Msg) -> None:
         await got.put(message.subject)
 
     for subject in EVENTS.subjects:
-        await reader.subscribe(subject, take)
+        await reader.subscribe(subject, receive)
     await reader.nats.flush()
     for subject in ("pylon.v1.event.block", "pylon.v1.event.neurons.1"):
         await pylon.worker.nats.jetstream().publish(subject, b"{}")
@@ -196,8 +196,8 @@ async def test_users_cannot_subscribe_to_subjects_of_others(
     await attacker.nats.flush()
     assert attacker.counts.permission_violations == 1
     worker = await connect_as("worker")
-    for spoken in ("_INBOX.Bob.x", "pylon.v1.event.block", "pylon.v1.event.job.Bob.1"):
-        await worker.nats.publish(spoken, b"")
+    for published_subject in ("_INBOX.Bob.x", "pylon.v1.event.block", "pylon.v1.event.job.Bob.1"):
+        await worker.nats.publish(published_subject, b"")
     await worker.nats.flush()
     await attacker.nats.flush()
     assert received == []
@@ -272,11 +272,11 @@ async def test_the_server_denies_a_worker_requests_as_an_identity(
     ],
 )
 async def test_a_direct_get_cannot_use_jetstream_as_a_confused_deputy(
-    pylon: Pylon, user: str | None, kept: str, reply: str
+    pylon: Pylon, user: str | None, stored_subject: str, reply: str
 ) -> None:
     """JetStream replies to a direct get on any subject: permission would delete the stream."""
     attacker = await pylon.connect_as(user)
-    await attack(attacker, f"{DIRECT_GET}.{kept}", reply=reply)
+    await attack(attacker, f"{DIRECT_GET}.{stored_subject}", reply=reply)
     await pylon.settle()
     assert attacker.counts.permission_violations == 1
     assert (pylon.calls, await pylon.events(), await pylon.keeps_the_first()) == ([], 1, True)

@@ -110,9 +110,9 @@ async def test_a_feed_ends_when_its_permission_is_revoked_and_others_continue(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
-    kept = event_log_via_worker(reader)
-    blocks = EventFeed(reader, [BLOCK_EVENTS], kept)
-    neurons = EventFeed(reader, [ALL_NEURONS_EVENTS], kept)
+    event_log = event_log_via_worker(reader)
+    blocks = EventFeed(reader, [BLOCK_EVENTS], event_log)
+    neurons = EventFeed(reader, [ALL_NEURONS_EVENTS], event_log)
     async with blocks, neurons:
         assert (await anext(blocks)).block.number == 1
         waiting = asyncio.create_task(anext(neurons))
@@ -200,10 +200,10 @@ async def test_a_bridge_logs_denied_subscriptions_and_recovers(
     async def connected() -> NatsConnection:
         return connection
 
-    def said() -> int:
+    def denials_logged() -> int:
         return caplog.text.count("Not permitted to read events of pylon.v1.event.block")
 
-    def errors() -> int:
+    def errors_logged() -> int:
         return [
             record.levelno for record in caplog.records if "Not permitted to read" in record.message
         ].count(logging.ERROR)
@@ -218,8 +218,8 @@ async def test_a_bridge_logs_denied_subscriptions_and_recovers(
         await eventually(lambda: received == [1])
         with caplog.at_level(logging.DEBUG, logger="bridge.event_buffers"):
             await reload(server, authorization_without("bridge", *EVENTS_SUBJECTS))
-            await eventually(lambda: said() >= 2)
-        assert errors() == 1
+            await eventually(lambda: denials_logged() >= 2)
+        assert errors_logged() == 1
         await publish_block(worker, 2)
         assert received == [1]
         await reload(server, authorization_config(SETTINGS))

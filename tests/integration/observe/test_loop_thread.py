@@ -43,7 +43,7 @@ def server_of(health: WorkerHealth) -> HealthServer:
     )
 
 
-async def test_a_blocked_request_loop_ends_the_life_until_it_runs_again(
+async def test_the_liveness_probe_fails_while_the_request_loop_is_blocked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     release = threading.Event()
@@ -80,7 +80,7 @@ def _blocks(release: threading.Event) -> None:
     release.wait(HANGS_AFTER_S)
 
 
-async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
+async def test_a_worker_with_a_blocked_request_loop_is_not_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     threads: list[LoopThread] = []
@@ -116,7 +116,7 @@ async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
                     release.set()
 
 
-async def test_a_busy_request_loop_lives() -> None:
+async def test_a_busy_request_loop_is_live() -> None:
     async with LoopThread("requests", blocked_after_s=1.5, check_interval_s=0.5) as thread:
         stop = threading.Event()
 

@@ -49,10 +49,10 @@ class Watched:
         }
 
     async def total(self, name: str, **labels: str) -> float:
-        wanted = set(labels.items())
+        expected = set(labels.items())
         return sum(
-            value for (of, given), value in (await self.samples()).items()
-            if of == name and wanted <= given
+            value for (of, sample_labels), value in (await self.samples()).items()
+            if of == name and expected <= sample_labels
         )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ async def watched(
             yield Watched(worker, http)
 
 
-async def test_it_lives_from_the_start_and_is_ready_while_it_can_work(tmp_path: Path) -> None:
+async def test_a_worker_is_live_from_the_start_and_ready_while_it_can_work(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
@@ -141,7 +141,7 @@ async def test_metrics_contain_the_chain_the_reads_and_nats(tmp_path: Path) -> N
                 assert secret not in seen.worker.log
 
 
-async def test_it_answers_at_a_unix_socket_too(tmp_path: Path) -> None:
+async def test_probes_are_served_on_a_unix_socket(tmp_path: Path) -> None:
     socket = tmp_path / "worker.sock"
     async with (
         NatsServer(tmp_path) as server,

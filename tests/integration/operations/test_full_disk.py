@@ -96,8 +96,8 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
                 return True
 
             await comes_true(is_refused)
-            stood_at = await operator.metric("pylon_last_published_block")
-            assert await operator.metric("pylon_chain_head_block") > stood_at
+            stopped_at = await operator.metric("pylon_last_published_block")
+            assert await operator.metric("pylon_chain_head_block") > stopped_at
 
             async def is_old() -> bool:
                 age_s = await operator.metric("pylon_last_published_age_seconds")
@@ -118,7 +118,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
 
             disk.free()
             await comes_true(operator.is_ready)
-            assert await operator.metric("pylon_last_published_block") > stood_at
+            assert await operator.metric("pylon_last_published_block") > stopped_at
             assert (await operator.put()).status_code == 200
     output = (folder / "output").read_text()
     assert output.count("cannot store messages: 0 MiB are free") == 1

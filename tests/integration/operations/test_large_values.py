@@ -30,7 +30,7 @@ async def test_a_large_reply_arrives_over_both_transports(pylon: ReadsDeployment
     assert pylon.connections["open"].nats.max_payload == LIMIT_BYTES
     for operation, at in ((reads.LATEST_NEURONS, {}), (reads.NEURONS_AT, {"block_number": 2})):
         params: dict[str, Any] = at
-        got = [await pylon.ask(via, operation, netuid=1, **params) for via in Via]
+        got = [await pylon.query(via, operation, netuid=1, **params) for via in Via]
         assert got[0].body == got[1].body
         assert len(got[0].body["neurons"]) == 256
         assert len(json_codec.encode(got[0].body)) > 2 * LIMIT_BYTES
@@ -55,9 +55,9 @@ async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
     assert seen == list(range(seen[0], seen[0] + BLOCKS))
 
 
-async def test_a_worker_that_joins_fills_itself_from_the_parts(pylon: ReadsDeployment) -> None:
+async def test_a_new_worker_loads_the_snapshot_from_its_parts(pylon: ReadsDeployment) -> None:
     async def is_published() -> bool:
-        return (await pylon.ask(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
+        return (await pylon.query(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
 
     await comes_true(is_published)
     pylon.devnet.clear_requests()

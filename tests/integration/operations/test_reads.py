@@ -13,7 +13,12 @@ from pylon_client.contract.operations import OPERATIONS, Operation, Params
 from pylon_client.contract.writes import WRITE_OPERATIONS
 from pylon_devnet.population import hotkey
 from tests.support.product import reads_deployment as known
-from tests.support.product.reads_deployment import Got, ReadsDeployment, Via, reads_deployment
+from tests.support.product.reads_deployment import (
+    QueryResult,
+    ReadsDeployment,
+    Via,
+    reads_deployment,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -352,7 +357,7 @@ async def test_every_operation_has_a_case() -> None:
 @both_ways
 @pytest.mark.parametrize("case", FOUND, ids=str)
 async def test_a_read_is_answered(pylon: ReadsDeployment, via: Via, case: Case) -> None:
-    got = await pylon.ask(via, case.operation, **case.about)
+    got = await pylon.query(via, case.operation, **case.about)
     assert got.status == 200, got.body
     case.operation.reply.model_validate(got.body)
     assert case.holds(got.body), got.body
@@ -360,7 +365,7 @@ async def test_a_read_is_answered(pylon: ReadsDeployment, via: Via, case: Case) 
         assert_block(pylon, case, got)
 
 
-def assert_block(pylon: ReadsDeployment, case: Case, got: Got) -> None:
+def assert_block(pylon: ReadsDeployment, case: Case, got: QueryResult) -> None:
     """The reply names its block, which is the requested one."""
     number = case.about.get("block_number", pylon.devnet.best_number)
     assert got.block_number == number
@@ -377,7 +382,7 @@ def assert_block(pylon: ReadsDeployment, case: Case, got: Got) -> None:
 async def test_unreadable_values_are_rejected_with_their_reason(
     pylon: ReadsDeployment, via: Via, case: Case
 ) -> None:
-    got = await pylon.ask(via, case.operation, **case.about)
+    got = await pylon.query(via, case.operation, **case.about)
     assert got.status == case.status, got.body
     assert got.body["detail"]
 
@@ -386,7 +391,7 @@ async def test_unreadable_values_are_rejected_with_their_reason(
 async def test_the_error_for_an_untracked_subnet_names_the_setting(
     pylon: ReadsDeployment, via: Via
 ) -> None:
-    got = await pylon.ask(via, reads.RECENT_NEURONS, netuid=0)
+    got = await pylon.query(via, reads.RECENT_NEURONS, netuid=0)
     assert "PYLON_TRACKED_NETUIDS" in got.body["detail"]
 
 
@@ -395,9 +400,9 @@ async def test_one_chain_read_serves_all_projections_of_a_query(pylon: ReadsDepl
     pylon.devnet.clear_requests()
     for via in Via:
         for operation in (reads.COMMITMENTS, reads.TYPED_COMMITMENTS):
-            assert (await pylon.ask(via, operation, netuid=2)).status == 200
+            assert (await pylon.query(via, operation, netuid=2)).status == 200
         for uid in range(16):
-            await pylon.ask(via, reads.COMMITMENT, netuid=2, hotkey=hotkey(2, uid))
+            await pylon.query(via, reads.COMMITMENT, netuid=2, hotkey=hotkey(2, uid))
     counts = pylon.devnet.request_counts()
     # Besides, the newest block may be asked for while its event is on its way.
     assert counts["state_getKeysPaged"] in {1, 2}

@@ -13,8 +13,8 @@ from pylon_client.contract.operations import Operation, Params
 from tests.support.product.eventually import comes_true
 from tests.support.product.reads_deployment import ReadsDeployment, Via, include, reads_deployment
 
-Asked = dict[str, Any]
-Cases = list[tuple[Operation[Params, BaseModel], Asked]]
+Query = dict[str, Any]
+Cases = list[tuple[Operation[Params, BaseModel], Query]]
 
 STATUS = reads.WEIGHTS_STATUS
 
@@ -27,7 +27,7 @@ async def pylon(tmp_path: Path) -> AsyncGenerator[ReadsDeployment]:
 
 async def submitted(pylon: ReadsDeployment, identity: str, block: int) -> bool:
     answers = [
-        await pylon.ask(via, STATUS, identity=identity, mechanism_id=0, block_number=block)
+        await pylon.query(via, STATUS, identity=identity, mechanism_id=0, block_number=block)
         for via in Via
     ]
     assert answers[0].body == answers[1].body
@@ -72,7 +72,7 @@ async def test_weights_count_from_the_block_that_has_them_to_the_end_of_its_epoc
 async def test_a_pruned_state_without_an_archive_says_so(pylon: ReadsDeployment) -> None:
     await pylon.devnet.advance(5)
     pylon.devnet.prune(2)
-    at: Asked = {"block_number": 1}
+    at: Query = {"block_number": 1}
     cases: Cases = [
         (reads.NEURONS_AT, {"netuid": 2}),
         (reads.VALIDATORS_AT, {"netuid": 2}),
@@ -83,7 +83,7 @@ async def test_a_pruned_state_without_an_archive_says_so(pylon: ReadsDeployment)
     ]
     for via in Via:
         for operation, about in cases:
-            got = await pylon.ask(via, operation, **about, **at)
+            got = await pylon.query(via, operation, **about, **at)
             assert (got.status, got.body["code"]) == (502, ErrorCode.ARCHIVE_REQUIRED), operation
             assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in got.body["detail"]
 
@@ -92,7 +92,7 @@ async def test_while_the_chain_is_down_only_published_values_are_returned(
     pylon: ReadsDeployment,
 ) -> None:
     async def is_published() -> bool:
-        got = await pylon.ask(Via.NATS, reads.RECENT_NEURONS, netuid=1)
+        got = await pylon.query(Via.NATS, reads.RECENT_NEURONS, netuid=1)
         return got.status == 200 and got.block_number == pylon.devnet.best_number
 
     await comes_true(is_published)
@@ -100,14 +100,14 @@ async def test_while_the_chain_is_down_only_published_values_are_returned(
     pylon.devnet.drop_connections()
     for via in Via:
         for operation in (reads.RECENT_NEURONS, reads.LATEST_NEURONS, reads.LATEST_VALIDATORS):
-            assert (await pylon.ask(via, operation, netuid=1)).status == 200
-        of_subnet: Asked = {"netuid": 0}  # which is not tracked
-        at: Asked = {"block_number": 1}
-        of_hotkey: Asked = {
+            assert (await pylon.query(via, operation, netuid=1)).status == 200
+        of_subnet: Query = {"netuid": 0}  # which is not tracked
+        at: Query = {"block_number": 1}
+        of_hotkey: Query = {
             "netuid": 0,
             "hotkey": "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
         }
-        own: Asked = {"identity": "sn12"}
+        own: Query = {"identity": "sn12"}
         cases: Cases = [
             (reads.LATEST_NEURONS, of_subnet),
             (reads.NEURONS_AT, of_subnet | at),
@@ -137,5 +137,5 @@ async def test_while_the_chain_is_down_only_published_values_are_returned(
             (reads.WEIGHTS_STATUS, own | at | {"mechanism_id": 0}),
         ]
         for operation, about in cases:
-            got = await pylon.ask(via, operation, **about)
+            got = await pylon.query(via, operation, **about)
             assert (got.status, got.body["code"]) == (502, ErrorCode.CHAIN_UNAVAILABLE), operation

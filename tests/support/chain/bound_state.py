@@ -1,4 +1,4 @@
-"""Stand-ins for the node and the stored events that bind state to a chain."""
+"""Fakes of the node and of the stored events, for tests that bind state to a chain."""
 
 from collections.abc import Sequence
 

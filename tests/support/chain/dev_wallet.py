@@ -1,4 +1,4 @@
-"""The devnet's own keys in the shapes that the SDK and btcli take."""
+"""The devnet's keys in the forms that the SDK and btcli accept."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The control API of a devnet in another process, and chains that move only when a test says so."""
+"""The control API of a devnet in another process, and chains that make blocks only on request."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ import httpx
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 ON_DEMAND_S = 86_400.0
-"""Block time of a chain that moves only by `advance`, in seconds: longer than any test runs."""
+"""Block time in seconds of a chain that makes blocks only by `advance`: longer than any test."""
 ON_DEMAND_SETTINGS = {"PYLON_HEAD_SILENCE_SECONDS": "86400"}
-"""Settings of a worker on such a chain: no new head is not an error there."""
+"""Settings of a worker on such a chain, where a missing new head is not an error."""
 
 
 class DevnetControl:
@@ -44,7 +44,7 @@ class DevnetControl:
 
         Args:
             followers: the numbers of the blocks that each has received so far.
-            count: how many numbers each of them wants.
+            count: the number of blocks that each must receive.
         """
         while waiting := [numbers for numbers in followers if len(numbers) < count]:
             newest = await self.best_number()

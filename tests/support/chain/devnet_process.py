@@ -15,13 +15,12 @@ from tests.support.product.process_output import output_path
 
 
 class DevnetProcess(DevnetControl):
-    """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
+    """A devnet that stores its chain on disk: `async with DevnetProcess(tmp_path) as devnet:`.
 
-    Without a folder it forgets it. The port is the OS's choice on the first start and stays the
-    same from then on.
+    The OS chooses the port on the first start; later starts use the same port.
 
     Args:
-        folder: in which it has its own.
+        folder: parent of the devnet's folder; None to keep the chain in memory.
         block_time_s: seconds per block.
         more: further options of its command line.
     """
@@ -57,7 +56,7 @@ class DevnetProcess(DevnetControl):
         await self._end(signal.SIGTERM)
 
     async def start(self) -> None:
-        """Start it, and return when it takes connections."""
+        """Start the process, and return when it accepts connections."""
         assert self._process is None, "it is already running"
         state: list[str] = []
         if self.folder is not None:

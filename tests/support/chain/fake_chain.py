@@ -31,13 +31,13 @@ class FakeChain:
 
     Attributes:
         head: the newest block.
-        keeps: of how many of the newest blocks the state is kept.
+        keeps: number of newest blocks whose state is available.
         down: raised by every read while it is set.
         failing_netuids: subnets whose neurons cannot be read, and why.
         answers: results of queries; the result of any other query is a subnet without neurons.
         gate: reads of the state wait until it is set.
         reads: how often each thing was read.
-        fork: part of every hash, so that a reorganisation gives blocks other hashes.
+        fork: part of every hash; another value changes the hashes, as a reorg does.
     """
 
     def __init__(self, head: int = 0, *, keeps: int = 10**9) -> None:

@@ -1,4 +1,4 @@
-"""Reads V15 metadata into plain values: a second opinion, independent of who wrote it."""
+"""Decode V15 metadata into plain values, independently of the encoder under test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The SDK's chain access by a script: for runtimes that are not at hand."""
+"""A fake of the SDK's chain access, for runtimes that the devnet does not have."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class ScriptedRaw:
 
 @dataclass
 class ScriptedSdk:
-    """An SDK that answers from tables; the runtime does not offer anything else.
+    """An SDK that returns values from tables; every other item is missing in the runtime.
 
     Attributes:
         storage: values by item.
@@ -49,7 +49,7 @@ class ScriptedSdk:
     async def close(self) -> None: ...
 
     async def block_hash(self, block: int | None = None) -> str | None:
-        raise AssertionError(f"nobody asks for the hash of {block}")
+        raise AssertionError(f"unexpected request of the hash of block {block}")
 
     async def get_block(
         self, block_number: int | None = None, block_hash: str | None = None
@@ -84,7 +84,7 @@ class ScriptedSdk:
         return self.apis[method](*params)
 
     def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:
-        raise AssertionError("nobody follows it")
+        raise AssertionError("unexpected subscription to blocks")
 
 
 def hotkey_map_sdk(values: dict[bytes, str], storage_map: HotkeyStorageMap) -> ScriptedSdk:

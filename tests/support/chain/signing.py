@@ -1,4 +1,4 @@
-"""Signed extrinsics without a node to ask: for tests of the devnet's inside."""
+"""Sign extrinsics without a node, for unit tests of the devnet."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _core: Any = bittensor_core  # of Rust, without types
 def signed(
     chain: DevnetChain, seed: bytes, call: tuple[str, str, dict[str, Any]], nonce: int, tip: int = 0
 ) -> bytes:
-    """An immortal extrinsic of the sr25519 key of a seed."""
+    """Return an immortal extrinsic, signed with the sr25519 key of a seed."""
     keypair: Any = _core.Keypair.create_from_seed(seed)
     runtime: Any = chain.codec._runtime
     encoded = chain.codec.compose_call(*call)

@@ -12,7 +12,7 @@ CHUNK_BYTES = 65_536
 
 
 class Balancer:
-    """`async with Balancer() as balancer:` and then ports into `balancer.ports`.
+    """A TCP load balancer: `async with Balancer() as balancer:`.
 
     Attributes:
         port: its own port.

@@ -1,7 +1,7 @@
-"""Stand-ins for `docker`, `kubectl` and `helm`, as far as the page about production goes.
+"""Fakes of `docker`, `kubectl` and `helm`, limited to the commands of the production page.
 
-A script that is run under one of these names, with its cluster as files in the folder $CLUSTER. As
-a cluster would, it refuses namespaces, images and charts that do not exist yet.
+The first argument is the command. The cluster is the folder $CLUSTER, with one file per object. The
+fakes refuse namespaces, images and charts that do not exist yet, as a cluster does.
 """
 
 import argparse
@@ -52,13 +52,13 @@ def docker(argv: list[str]) -> None:
         assert verb == "run"
         need("built image", options.image)
         here, there, _ = options.volume.split(":")
-        given: dict[str, str] = {}
+        settings: dict[str, str] = {}
         for file in options.env_file:
-            given |= variables(Path(file).read_text())
-        given = {name: value.replace(there, here) for name, value in given.items()}
+            settings |= variables(Path(file).read_text())
+        settings = {name: value.replace(there, here) for name, value in settings.items()}
         program, *arguments = options.command
         argv = [sys.executable, "-m", program, *arguments]
-        subprocess.run(argv, env={**os.environ, **given}, check=True)
+        subprocess.run(argv, env={**os.environ, **settings}, check=True)
 
 
 def kubectl(argv: list[str]) -> None:

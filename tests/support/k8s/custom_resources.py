@@ -2,7 +2,7 @@
 
 From the definitions of the Prometheus operator (monitoring.coreos.com/v1), of KEDA
 (keda.sh/v1alpha1), of the Gateway API (gateway.networking.k8s.io/v1) and of the External Secrets
-operator (external-secrets.io/v1), as far as the manifests go.
+operator (external-secrets.io/v1), limited to the fields that the manifests use.
 """
 
 from collections.abc import Mapping

@@ -32,8 +32,8 @@ class Engine:
     """A running engine.
 
     Attributes:
-        host: its address, as `DOCKER_HOST` has it; empty for the default one.
-        program: the command line's program.
+        host: its address, as in `DOCKER_HOST`; empty for the default.
+        program: path of the command line.
     """
 
     host: str
@@ -97,7 +97,7 @@ def engine() -> Generator[Engine]:
     Raises:
         NoEngineError: no engine could be found or started; the text says why.
     """
-    # The client beside dockerd is of the same version as it.
+    # Prefer the client from the package of dockerd: it has the same version.
     candidates = [path for path in ("/usr/bin/docker", shutil.which("docker")) if path]
     programs = [path for path in candidates if Path(path).exists()]
     if not programs:
@@ -139,7 +139,7 @@ def _networks_as_before() -> Generator[None]:
         if not had_bridge and tools["ip"]:
             subprocess.run([tools["ip"], "link", "delete", BRIDGE.name], check=False)
         if rules.returncode == 0 and tools["iptables-restore"]:
-            # Tables that were empty are not in the rules, and so would stay as they are.
+            # The saved rules leave out tables that were empty: empty these first.
             empty = b"*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n*nat\nCOMMIT\n"
             for text in (empty, rules.stdout):
                 subprocess.run([tools["iptables-restore"]], input=text, check=False)
@@ -149,7 +149,7 @@ def _networks_as_before() -> Generator[None]:
 def _daemon(private: Engine, folder: Path) -> Generator[None]:
     argv = ["dockerd", "--host", private.host, "--data-root", str(CACHE / "data")]
     argv += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "docker.pid")]
-    # Networks that are nobody else's.
+    # Networks that no other program uses.
     argv += ["--bip", "172.29.0.1/24", "--default-address-pool", "base=172.28.0.0/16,size=24"]
     with (folder / "dockerd.log").open("ab") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
@@ -158,7 +158,7 @@ def _daemon(private: Engine, folder: Path) -> Generator[None]:
         while not ended_well([private.program, "version"], private.environment):
             if process.poll() is not None or time.monotonic() > until_s:
                 last = (folder / "dockerd.log").read_text().splitlines()[-3:]
-                raise NoEngineError(f"dockerd does not come up: {' '.join(last)}")
+                raise NoEngineError(f"dockerd does not start: {' '.join(last)}")
             time.sleep(POLL_S)
         yield
     finally:

@@ -44,8 +44,8 @@ def prepare(engine: Engine, cache: Path) -> Callable[[Path], None]:
     """
     stand_ins: list[str] = []
     for image, make, settings in zip(pinned(), (_python, _nats), _SETTINGS, strict=True):
-        had = (["image", "inspect", image], ["pull", image])
-        if any(ended_well([engine.program, *argv], engine.environment) for argv in had):
+        attempts = (["image", "inspect", image], ["pull", image])
+        if any(ended_well([engine.program, *argv], engine.environment) for argv in attempts):
             continue
         root = make(cache)
         archive = cache / f"{root.name}.tar"
@@ -57,12 +57,12 @@ def prepare(engine: Engine, cache: Path) -> Callable[[Path], None]:
 
     def tag(data: Path) -> None:
         path = data / "image" / "overlay2" / "repositories.json"
-        kept = json.loads(path.read_text())
+        repositories = json.loads(path.read_text())
         for image in stand_ins:
             tagged, _, digest = image.partition("@")
-            names = kept["Repositories"][tagged.partition(":")[0]]
+            names = repositories["Repositories"][tagged.partition(":")[0]]
             names[f"{tagged.partition(':')[0]}@{digest}"] = names[tagged]
-        path.write_text(json.dumps(kept))
+        path.write_text(json.dumps(repositories))
 
     return tag
 

@@ -1,7 +1,7 @@
-"""Three hours of a healthy deployment, as the series that Prometheus keeps of it.
+"""Prometheus series of three hours of a healthy deployment.
 
-Two bridges, two readers and two signers. All of them are restarted one after the other. Weights are
-put late in an epoch, and wait for a rate limit; listeners stay for hours.
+Two bridges, two readers and two signers are restarted one after the other. Weights are put late in
+an epoch or wait for a rate limit. Event streams stay open for hours.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ STEPS = 3 * 3600 // STEP_S
 BLOCK_S = 12
 EPOCH_BLOCKS = 360
 RESTART_STEPS = 4
-"""A process is away for two minutes while it is restarted: longer than it takes."""
+"""Steps of a restart: two minutes, longer than a restart takes."""
 
 _PROCESSES = (
     *(("bridge", "", "bridge-0"), ("bridge", "", "bridge-1")),
@@ -144,7 +144,7 @@ def _of_writes() -> Iterator[dict[str, str]]:
             unknown = _while_up(number, lambda step: float(step % 120 < 8))
             kinds = {"kind": "weights", "state": "UNKNOWN", "identity": identity}
             yield series("pylon_jobs", unknown, instance=instance, **kinds)
-    # A signer's restart is not over before its grace period: one reading shows its identity.
+    # During a restart of a signer, one sample shows its identity without a signer.
     yield series(
         "pylon_identity_cannot_sign",
         (1 if step == _restarted_at(4) else None for step in range(STEPS)),
@@ -169,12 +169,12 @@ def _of_requests() -> Iterator[dict[str, str]]:
             yield series("pylon_request_duration_seconds_bucket", counts, **labels, le=le)
 
     yield from requests("/api/v1/subnet/{netuid}/block/latest/neurons", 30, "0.05")
-    # Listeners of blocks, of neurons and of jobs come for hours, and most requests are theirs.
+    # Most requests are event streams of blocks, neurons and jobs, which stay open for hours.
     yield from requests("/api/v1/block/stream", 60, "+Inf")
     yield from requests("/api/v1/subnet/{netuid}/neurons/stream", 60, "+Inf")
     job = "/api/v1/identity/{identity_name}/subnet/{netuid}/jobs/{job_id}/stream"
     yield from requests(job, 60, "300.0")
-    # Callers that leave before they are answered, and probes while NATS is rolled.
+    # Callers that disconnect before the response, and probes while NATS is rolled out.
     for path, status, until in (
         ("/api/v1/block/latest", "", STEPS),
         ("/health/ready", "503", 20),
@@ -183,7 +183,7 @@ def _of_requests() -> Iterator[dict[str, str]]:
         labels = {**_FRONT, "path": path, "status_code": status, "instance": "bridge-0"}
         yield series("pylon_requests_error_total", errors, **labels, job="pylon-bridge")
         yield series("pylon_requests_total", errors, **labels, job="pylon-bridge")
-    # A storm of connections that ends.
+    # A short burst of connections.
     refused = [float(min(step, 4)) for step in range(STEPS)]
     yield series("pylon_bridge_refused_connections_total", refused, reason="limit")
     head = [float(step) for step in range(STEPS)]

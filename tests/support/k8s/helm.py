@@ -1,7 +1,7 @@
-"""The output of `helm template` for the project's chart, as far as its templates go.
+"""Render the project's chart as `helm template` does, limited to what its templates use.
 
-Of Go's templates it knows `{{ .Values.x }}`, `.`, `toYaml`, `nindent`, `quote`, `sha256sum`, and
-the blocks `if` and `with`; anything else is refused. Where Helm is at hand, a test compares both.
+Of Go's templates it supports `{{ .Values.x }}`, `.`, `toYaml`, `nindent`, `quote`, `sha256sum`, and
+the blocks `if` and `with`; anything else is refused. If Helm is installed, a test compares both.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ def helm_template(chart: Path, values: Mapping[str, Any]) -> list[Manifest]:
     return manifests
 
 
-def _merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(own)
-    for name, value in given.items():
+    for name, value in overrides.items():
         old = result.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
             result[name] = _merged(old, value)  # pyright: ignore[reportUnknownArgumentType] -- YAML
@@ -81,15 +81,15 @@ class _Template:
 def _split(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the literal parts and the actions; a `-` eats the white space on its side."""
     position = 0
-    eats = False
+    strips = False
     for found in _ACTION.finditer(text):
         literal = text[position : found.start()] + ("" if found[2] else found[1])
-        yield False, literal.lstrip() if eats else literal
+        yield False, literal.lstrip() if strips else literal
         yield True, found[3]
-        eats = bool(found[4])
+        strips = bool(found[4])
         position = found.end() - len(found[5])
     rest = text[position:]
-    yield False, rest.lstrip() if eats else rest
+    yield False, rest.lstrip() if strips else rest
 
 
 def _looked_up(path: str, dot: Any) -> Any:

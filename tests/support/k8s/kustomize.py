@@ -1,7 +1,6 @@
-"""The output of `kubectl kustomize` for a folder, as far as this project uses it.
+"""Render a folder as `kubectl kustomize` does, limited to the features that this project uses.
 
-So that the manifests are checked on every machine; where kubectl is at hand, a test compares the
-two.
+Tests can thus check the manifests without kubectl. If kubectl is installed, a test compares both.
 """
 
 import base64
@@ -48,11 +47,11 @@ def without_hash(name: str) -> str:
     return base if len(end) == len(_digest(b"")) and set(end) <= set(_HASH_LETTERS) else name
 
 
-def _rendered(folder: Path, given: list[Manifest] | None = None) -> list[Manifest]:
-    """The same, without hashes; a component gets the manifests that it changes."""
+def _rendered(folder: Path, initial: list[Manifest] | None = None) -> list[Manifest]:
+    """Return manifests without hashes in names; a component changes those of `initial`."""
     rules: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert set(rules) <= _KNOWN, set(rules) - _KNOWN
-    manifests = list(given or [])
+    manifests = list(initial or [])
     for name in rules.get("resources", []):
         path = (folder / name).resolve()
         manifests += _rendered(path) if path.is_dir() else load(path)
@@ -176,7 +175,7 @@ def _with_hashes(manifests: list[Manifest]) -> list[Manifest]:
     for manifest in manifests:
         if manifest.pop(_HASHED, False):
             kind, name = _identity(manifest)
-            # The name is not found where it is looked for, and so always empty.
+            # Kustomize hashes an object with an empty name.
             content = {"kind": kind, "name": "", "data": manifest["data"]}
             if kind == "Secret":
                 content["type"] = manifest["type"]
@@ -191,13 +190,13 @@ def _with_hashes(manifests: list[Manifest]) -> list[Manifest]:
 
 
 def _digest(content: bytes) -> str:
-    """The hash as kustomize writes it, in letters that spell no words."""
+    """Return a hash in kustomize's alphabet."""
     letters = hashlib.sha256(content).hexdigest()[:10]
     return letters.translate(str.maketrans("013ae", "ghkmt"))
 
 
 def _references(value: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Yield what names a ConfigMap or Secret: its holder, the key of the name, and the kind."""
+    """Yield references to ConfigMaps and Secrets: the containing map, the key, and the kind."""
     if isinstance(value, list):
         for inner in value:  # pyright: ignore[reportUnknownVariableType] -- YAML
             yield from _references(inner)

@@ -1,4 +1,4 @@
-"""The output of the official NATS chart, as far as this project's values reach.
+"""Render the official NATS chart, limited to the values that this project sets.
 
 Modelled on the chart's own templates (nats-io/k8s, helm/charts/nats): its own lists, its names, and
 its rules for `merge` and `patch`.

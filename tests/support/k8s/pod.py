@@ -1,4 +1,4 @@
-"""A pod of the manifests as processes on this machine: its commands, its files, its probes.
+"""Run a pod of the manifests as processes on this machine, with its files and probes.
 
 The environment of a container is translated: mounts become folders, names and ports of services
 become addresses of this machine, and the installed packages replace the images.
@@ -25,7 +25,7 @@ from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.pylon_command import command_environment
 
 POLL_S = 0.05
-# Endpoints forget a pod at once here.
+# The balancer of the tests removes a pod at once.
 _NOT_AS_LONG = {"PYLON_BRIDGE_DRAIN_SECONDS": "1"}
 ROOT = Path(__file__).parents[3]
 
@@ -35,8 +35,8 @@ class Cluster:
     """The pods' shared environment.
 
     Attributes:
-        manifests: all of them.
-        folder: where the pods' files are.
+        manifests: all manifests.
+        folder: parent of the pods' folders.
         places: addresses in the manifests, and their replacements on this machine.
     """
 
@@ -45,7 +45,7 @@ class Cluster:
     places: Mapping[str, str]
 
     def one(self, kind: str, name: str) -> Manifest:
-        """The manifest of a name."""
+        """Return the manifest with a kind and a name."""
         (found,) = [
             manifest
             for manifest in self.manifests
@@ -132,7 +132,7 @@ class Pod:
         assert process is not None
         before: dict[str, Any] = self.main.get("lifecycle", {}).get("preStop", {})
         if "exec" in before:
-            # The hook may end the process, so that no process is left to signal.
+            # The hook may end the process before the signal.
             hook = await self._run({**self.main, "command": before["exec"]["command"]})
             async with asyncio.timeout(HANGS_AFTER_S):
                 assert await hook.wait() == 0, self.log
@@ -215,7 +215,7 @@ class Pod:
             folder = volumes / volume["name"]
             for name, content in self._content(volume).items():
                 (folder / name).write_bytes(content)
-        # A mount within the folder of another is a link here.
+        # A mount inside the folder of another mount becomes a link.
         for mount in self.main["volumeMounts"]:
             for other in self.main["volumeMounts"]:
                 above = Path(other["mountPath"]).parent

@@ -1,7 +1,7 @@
 """`promtool` and `prometheus`, from the PATH or from Debian's package `prometheus`.
 
 The package is downloaded and unpacked without being installed, once, below the environment of the
-tests. Where neither is possible, tests that need one of them are skipped and say why.
+tests. If neither is possible, the tests that need them are skipped with the reason.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Garbled replies in place of JetStream's."""
+"""Replace JetStream's replies with invalid ones."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -27,22 +27,23 @@ GARBAGE: tuple[bytes, ...] = (
     *(b'{"config":%b,"state":%b}' % (config, state)
       for config in (b"null", b"[]", b'{"subjects":3}', b'{"max_age":"x"}')
       for state in (b"null", b"[]", b'{"subjects":["x"]}')),
-    # A worker's reply to a caller: a caller once had it sent to the worker itself.
+    # A worker's reply to a caller, which an attacker may redirect to the worker.
     b'{"status_code":404,"code":"NOT_FOUND","detail":"No such operation","retryable":false}',
 )  # fmt: skip
-"""Replies that JetStream never sends, to any request."""
+"""Replies that JetStream never sends."""
 
 
 class Garbled:
-    """Replaces answers to the requests of one connection.
+    """Replace the replies to the requests of one connection.
 
     Args:
-        connection: its requests reach the server, and have their effect there.
+        connection: its requests still reach the server and take effect.
         monkeypatch: restores the connection after the test.
 
     Attributes:
-        garbage: replacements of the next replies; after its end, replies stay unchanged.
-        replaced: the number of answers that were replaced.
+        garbage: replacements of the next replies; then replies stay unchanged.
+        mutate: makes a replacement from a reply, if `garbage` is exhausted.
+        replaced: number of replaced replies.
     """
 
     def __init__(self, connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Three real nats-servers that keep each stream three times."""
+"""A cluster of three real nats-servers, with three replicas of each stream."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,12 +15,12 @@ SERVERS = 3
 
 
 class NatsCluster:
-    """`async with NatsCluster(tmp_path, authorization) as cluster:` runs three of them.
+    """Run three servers: `async with NatsCluster(tmp_path, authorization) as cluster:`.
 
     Args:
-        folder: holds the folder of each server.
+        folder: parent of the folders of the servers.
         authorization: as for `NatsServer`.
-        more: the same.
+        more: as for `NatsServer`.
     """
 
     def __init__(self, folder: Path, authorization: str, *, more: str = "") -> None:

@@ -14,11 +14,11 @@ from tests.support.product.eventually import HANGS_AFTER_S
 
 
 class NatsProcess:
-    """`async with NatsProcess(folder, config) as nats:` runs `nats-server -c config`.
+    """Run `nats-server -c config`: `async with NatsProcess(folder, config) as nats:`.
 
     Args:
-        folder: for its ports, its log and its streams.
-        config: the configuration file, which is left as it is.
+        folder: folder of its ports, its log and its streams.
+        config: the configuration file, which is not changed.
         more: further options of the command line.
     """
 

@@ -26,7 +26,7 @@ def nats_server_binary() -> str:
 
 
 class NatsServer:
-    """`async with NatsServer(tmp_path) as server:` runs nats-server with JetStream on file.
+    """Run nats-server with JetStream on disk: `async with NatsServer(tmp_path) as server:`.
 
     The OS chooses the port on the first start. It stays the same afterwards, so that clients find
     the server again after `kill()` and `start()`.
@@ -34,7 +34,7 @@ class NatsServer:
     Args:
         folder: of its configuration, its log and its streams.
         authorization: NATS configuration text that goes into the file as it is, such as an
-            `authorization { … }` block; empty lets everybody do everything.
+            `authorization { … }` block; if empty, every client may do everything.
         max_payload_bytes: maximum size of a message.
         name: unique among the servers of a cluster.
         more: further configuration.

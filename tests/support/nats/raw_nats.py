@@ -1,4 +1,4 @@
-"""A NATS client that sends any bytes: client libraries refuse to, attackers do not."""
+"""A NATS client without any validation, for messages that client libraries refuse to send."""
 
 import asyncio
 import contextlib
@@ -20,24 +20,24 @@ def header_block(*fields: tuple[bytes, bytes]) -> bytes:
 
 
 class RawNats:
-    """`async with RawNats(url, user, password, take) as raw:` speaks the NATS protocol, unchecked.
+    """A NATS connection: `async with RawNats(url, user, password, on_message) as raw:`.
 
     Args:
-        url: of the server.
+        url: URL of the server.
         user: name of the user; None to connect without credentials.
-        password: of the user.
-        take: called with each message.
+        password: password of the user.
+        on_message: called with each message.
 
     Attributes:
-        errors: errors that the server has reported, in its words.
+        errors: texts of the errors that the server has reported.
     """
 
-    def __init__(self, url: str, user: str | None, password: str, take: OnMessage) -> None:
+    def __init__(self, url: str, user: str | None, password: str, on_message: OnMessage) -> None:
         self.errors: list[str] = []
         self._url = urlsplit(url)
         self._user = user
         self._password = password
-        self._take = take
+        self._on_message = on_message
         self._pongs: list[asyncio.Future[None]] = []
         self._subscriptions = 0
 
@@ -102,7 +102,7 @@ class RawNats:
                     content = await self._reader.readexactly(int(arguments[-1]) + 2)
                     cut = int(arguments[-2]) if verb == b"HMSG" else 0
                     reply = b"".join(arguments[2 : -2 if verb == b"HMSG" else -1])
-                    self._take(arguments[0], reply, content[:cut], content[cut:-2])
+                    self._on_message(arguments[0], reply, content[:cut], content[cut:-2])
                 case b"PING":
                     self._writer.write(b"PONG\r\n")
                 case b"PONG":

@@ -41,7 +41,7 @@ class Nats:
         """Connect to one of the servers, with the others as fallback; closed after the test.
 
         Args:
-            first: which of the servers.
+            first: index of the preferred server.
             user: the worker, an identity, or None for open access.
         """
         at = first % len(self.urls)

@@ -35,13 +35,13 @@ FAULT_SHARE = 0.6
 class Fault(Enum):
     """The fault of a request. Reads have only the first three."""
 
-    LOST = "nothing comes of it, and no answer"
-    NO_LEADER = "nothing comes of it, and the answer says so"
-    VANISHES = "the stream is deleted, and made again some requests later"
-    REPLY_LOST = "it takes effect, without an answer"
-    PROPOSED = "it is in flight for some requests, and is stored then, or never; without an answer"
-    UNDECIDED = "another message is in flight, so that this one is not proposed"
-    UNDECIDED_BUT_STORED = "it is stored, although the answer says that it is not decided yet"
+    LOST = "no effect and no reply"
+    NO_LEADER = "no effect, and an error reply"
+    VANISHES = "the stream is deleted, and recreated some requests later"
+    REPLY_LOST = "the effect without a reply"
+    PROPOSED = "in flight for some requests, then stored or lost; no reply"
+    UNDECIDED = "not proposed, because another message is in flight"
+    UNDECIDED_BUT_STORED = "stored, although the reply reports a message in flight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Stored:
     """A message that the stream has stored.
 
     Attributes:
-        life: how often the stream had vanished before.
+        life: number of times that the stream had vanished before.
     """
 
     life: int
@@ -102,7 +102,7 @@ class ScriptedJetStream:
         headers: dict[str, str] | None = None,
         **_: object,
     ) -> Any:
-        """Answer a publish, or a request of a message, as JetStream does."""
+        """Reply to a publish or to a request for a message, as JetStream does."""
         await asyncio.sleep(0)
         self._go_on()
         is_read = subject.startswith("$JS.API.STREAM.MSG.GET.")
@@ -129,12 +129,14 @@ class ScriptedJetStream:
         self._faults -= 1
         kinds = [Fault.LOST, Fault.NO_LEADER] if is_read else list(Fault)
         if not is_read and self._random.random() < 0.8:
-            kinds.remove(Fault.VANISHES)  # which forgets what the others have led to
+            kinds.remove(
+                Fault.VANISHES
+            )  # rare, because it discards the effects of the other faults
         self.met.append(self._random.choice(kinds))
         return self.met[-1]
 
     def _go_on(self) -> None:
-        """Advance by one request: messages in flight arrive, a missing stream is made again."""
+        """Advance by one request: messages in flight arrive, a missing stream is recreated."""
         self._missing_for = max(self._missing_for - 1, 0)
         for one in tuple(self._in_flight):
             one.requests_left -= 1
@@ -149,17 +151,17 @@ class ScriptedJetStream:
         self._missing_for = self._random.randint(1, 5)
         self._sequence += 1000  # sequences of a new stream continue those of the previous one
 
-    def _read(self, asked: dict[str, Any]) -> Any:
-        if "last_by_subj" in asked:
-            found = self.newest(asked["last_by_subj"])
+    def _read(self, query: dict[str, Any]) -> Any:
+        if "last_by_subj" in query:
+            found = self.newest(query["last_by_subj"])
         else:
             found = next(
                 (
                     one
                     for one in self.stored
                     if one.life == self.life
-                    and one.subject == asked["next_by_subj"]
-                    and one.sequence >= asked["seq"]
+                    and one.subject == query["next_by_subj"]
+                    and one.sequence >= query["seq"]
                 ),
                 None,
             )
@@ -179,7 +181,7 @@ class ScriptedJetStream:
     def _publish(
         self, fault: Fault | None, subject: str, headers: dict[str, str], body: bytes
     ) -> Any:
-        """Check a message in a leader's order, then store or propose it."""
+        """Check a message in the order of a stream leader, then store or propose it."""
         message_id = headers.get(MESSAGE_ID)
         if (known := self._known(message_id)) is not None:
             return _reply(stream=_stream_of(subject, headers), seq=known, duplicate=True)

@@ -126,10 +126,10 @@ def bridge_app(
 
 
 class SharedBridge:
-    """One app for many tests: making one takes longer than most tests do.
+    """One app for many tests, because creating an app takes longer than most tests.
 
-    It keeps its state from test to test: compressed bodies and streams. The settings of the first
-    test apply.
+    Tests share its state, such as compressed bodies and streams. It has the settings of the first
+    test.
     """
 
     def __init__(self, operations: Sequence[Operation[Any, Any]] = FEW_OPERATIONS) -> None:

@@ -1,4 +1,4 @@
-"""A small real service for tests of the client, over HTTP and over NATS, with one script."""
+"""A scripted service over HTTP and over NATS, for tests of the client."""
 
 import asyncio
 import socket
@@ -52,7 +52,7 @@ authorization {{
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request that the service received."""
 
     operation: str
@@ -68,38 +68,38 @@ OPERATIONS = {method.operation.name: method.operation for _, method in METHODS}
 """Every operation that a client can request, whether or not a worker serves it."""
 
 
-def sample_reply(asked: Asked) -> BaseModel:
+def sample_reply(request_received: ReceivedRequest) -> BaseModel:
     """Return a valid reply of an operation."""
-    return REPLIES[OPERATIONS[asked.operation].reply]
+    return REPLIES[OPERATIONS[request_received.operation].reply]
 
 
 @dataclass
 class ScriptedService:
-    """Replies with the result of `answer`; before that, raises each of `failures` once.
+    """A service that replies with the result of `answer`, after it has raised each of `failures`.
 
     Attributes:
-        netuid: of the identity; clients notice a change as they do with the real service.
+        netuid: subnet of the identity; clients detect a change as with the real service.
         silent: do not reply to any request.
     """
 
-    answer: Callable[[Asked], BaseModel] = sample_reply
+    answer: Callable[[ReceivedRequest], BaseModel] = sample_reply
     netuid: int = 1
     failures: list[FailureError] = field(default_factory=list[FailureError])
-    asked: list[Asked] = field(default_factory=list[Asked])
-    identities_asked: int = 0
+    requests: list[ReceivedRequest] = field(default_factory=list[ReceivedRequest])
+    identity_reads: int = 0
     silent: bool = False
 
-    async def reply(self, asked: Asked) -> bytes:
-        self.asked.append(asked)
+    async def reply(self, request_received: ReceivedRequest) -> bytes:
+        self.requests.append(request_received)
         if self.silent:
             await asyncio.Event().wait()
         if self.failures:
             raise self.failures.pop(0)
-        return json_codec.encode(self.answer(asked))
+        return json_codec.encode(self.answer(request_received))
 
     @asynccontextmanager
     async def over_http(self) -> AsyncGenerator[str]:
-        """The service's URL."""
+        """Serve HTTP within the block; yield the URL."""
         routes = [Route("/api/v1/identities", self._identities)]
         # Fixed paths come before paths with parameters that would match them.
         rows = [row for row in OPERATIONS.values() if row is not IDENTITIES]
@@ -125,13 +125,13 @@ class ScriptedService:
 
     @asynccontextmanager
     async def over_nats(self, folder: Path) -> AsyncGenerator[str]:
-        """The URL of a NATS server that the service listens at."""
+        """Run a NATS server and the service within the block; yield the URL of the server."""
         async with NatsServer(folder, AUTHORIZATION) as server, self.worker(server.url):
             yield server.url
 
     @asynccontextmanager
     async def worker(self, url: str) -> AsyncGenerator[None]:
-        """Serve requests of a NATS server that runs already."""
+        """Serve requests of a running NATS server within the block."""
         options = ConnectionOptions((url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         working: set[asyncio.Task[None]] = set()
@@ -159,14 +159,18 @@ class ScriptedService:
         key = sent.get(headers.IDEMPOTENCY_KEY)
         match parse_subject(message.subject):
             case OpenSubject(netuid, operation):
-                asked = Asked(operation, Scope.OPEN, netuid, None, params, timeout_s, key)
+                request_received = ReceivedRequest(
+                    operation, Scope.OPEN, netuid, None, params, timeout_s, key
+                )
             case IdentitySubject(name, operation):
-                asked = Asked(operation, Scope.IDENTITY, self.netuid, name, params, timeout_s, key)
+                request_received = ReceivedRequest(
+                    operation, Scope.IDENTITY, self.netuid, name, params, timeout_s, key
+                )
             case other:
                 raise AssertionError(other)
         assert operation in OPERATIONS
         try:
-            await message.respond(await self.reply(asked))
+            await message.respond(await self.reply(request_received))
         except FailureError as error:
             message_headers = {
                 headers.ERROR: error.failure.name,
@@ -185,18 +189,18 @@ class ScriptedService:
 
         async def handle(request: Request) -> Response:
             try:
-                asked = self._asked(operation, scope, request)
+                request_received = self._parse_request(operation, scope, request)
                 body = await request.body()
-                asked.params.update(json_codec.decode(body) if body else {})
-                return Response(await self.reply(asked), media_type="application/json")
+                request_received.params.update(json_codec.decode(body) if body else {})
+                return Response(await self.reply(request_received), media_type="application/json")
             except FailureError as error:
                 return _problem(error.failure)
 
         return Route(path.replace("{netuid}", "{netuid:int}"), handle, methods=[operation.method])
 
-    def _asked(
+    def _parse_request(
         self, operation: Operation[Params, BaseModel], scope: Scope, request: Request
-    ) -> Asked:
+    ) -> ReceivedRequest:
         values = dict(request.path_params)
         netuid, identity = values.pop("netuid", None), values.pop("identity_name", None)
         tokens = {IDENTITY_TOKEN, OPEN_TOKEN} if scope is Scope.OPEN else {IDENTITY_TOKEN}
@@ -209,13 +213,13 @@ class ScriptedService:
             raise FailureError(ErrorCode.NETUID_MISMATCH, "Another netuid.")
         timeout_s = float(request.headers[headers.HTTP_TIMEOUT])
         key = request.headers.get(headers.IDEMPOTENCY_KEY)
-        return Asked(operation.name, scope, netuid, identity, values, timeout_s, key)
+        return ReceivedRequest(operation.name, scope, netuid, identity, values, timeout_s, key)
 
     async def _identities(self, request: Request) -> Response:
         if "authorization" in request.headers:
-            asked = self._asked(IDENTITIES, Scope.OPEN, request)
-            return Response(await self.reply(asked), media_type="application/json")
-        self.identities_asked += 1
+            request_received = self._parse_request(IDENTITIES, Scope.OPEN, request)
+            return Response(await self.reply(request_received), media_type="application/json")
+        self.identity_reads += 1
         return JSONResponse({"identities": {IDENTITY: self.netuid}})
 
 

@@ -1,4 +1,4 @@
-"""A small disk, to be filled: a tmpfs, which only root may mount."""
+"""A small disk that tests can fill: a tmpfs, which only root may mount."""
 
 import os
 import shutil
@@ -55,5 +55,5 @@ def small_disk(path: Path, *, mib: int = 24) -> Generator[SmallDisk]:
     try:
         yield SmallDisk(path)
     finally:
-        # Also while a process that failed to stop still has files there.
+        # Lazily: a process that failed to stop may still have open files.
         subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -18,8 +18,8 @@ class Phase:
     """The requests of honest callers during one kind of attack, or between two attacks.
 
     Attributes:
-        latencies_s: of requests that succeeded, by their kind.
-        failures: of the others, by kind and reason.
+        latencies_s: latencies of successful requests, by kind.
+        failures: number of failed requests, by kind and reason.
         lags: published blocks behind the chain, as seen by a listener, once per second.
     """
 
@@ -50,17 +50,17 @@ class Phase:
 
 @dataclass
 class AttackFigures:
-    """All of a run.
+    """The results of a run.
 
     Attributes:
         phases: by the name of the attack; "quiet" between attacks.
-        memory_mb: of each process at the end of each round.
+        memory_mb: memory of each process at the end of each round.
         cached_mb: size of the worker's read cache, which is bounded, at these moments.
         restarted: processes with another pid than at the start.
         restarts_of_parts: restarts of the worker's parts, by part.
-        missed_blocks: blocks that the honest listener was not sent.
+        missed_blocks: blocks that the honest listener did not receive.
         rounds: number of runs of each attack.
-        seconds: of the whole run.
+        seconds: duration of the run.
     """
 
     phases: defaultdict[str, Phase] = field(default_factory=lambda: defaultdict(Phase))
@@ -79,7 +79,7 @@ class AttackFigures:
 
     @property
     def settled(self) -> Phase:
-        """Return all phases except floods and the times after them, which work off the backlog."""
+        """Return all phases except floods, and the times after floods with their backlog."""
         return self._without(FLOODS | {after(name) for name in FLOODS})
 
     def _without(self, names: Collection[str]) -> Phase:
@@ -103,8 +103,8 @@ class AttackFigures:
     def growth(self) -> list[str]:
         """Return the processes that used much more memory at the end than in the middle."""
         found: list[str] = []
-        for name, held in self.memory_mb.items():
-            middle, last = held[len(held) // 2], held[-1]
+        for name, sizes in self.memory_mb.items():
+            middle, last = sizes[len(sizes) // 2], sizes[-1]
             if last > max(middle * GROWTH_MAX, middle + GROWTH_MAX_MB):
                 found.append(f"{name}: {middle:.0f} to {last:.0f} MB")
         return found
@@ -146,8 +146,8 @@ class AttackFigures:
                 for kind, latencies_s in phase.latencies_s.items()
                 if percentile(latencies_s, 99) > P99_MAX_S / 2
             ]
-        for name, held in self.memory_mb.items():
-            lines.append(f"{name:14} MB by round: " + " ".join(f"{mb:.0f}" for mb in held))
+        for name, sizes in self.memory_mb.items():
+            lines.append(f"{name:14} MB by round: " + " ".join(f"{mb:.0f}" for mb in sizes))
         lines.append(
             "cache of reads MB by round: " + " ".join(f"{mb:.0f}" for mb in self.cached_mb)
         )
@@ -159,11 +159,11 @@ class AttackFigures:
 
 def _line(name: str, phase: Phase) -> str:
     reads, failed = phase.of(reads=True)
-    writes, unwritten = phase.of(reads=False)
+    writes, failed_writes = phase.of(reads=False)
     return (
         f"{name:22}{len(reads) + failed:>8}{share(reads, failed):>9.2%}"
         f"{percentile(reads, 50):>8.3f}{percentile(reads, 99):>8.3f}{percentile(reads, 100):>8.2f}"
-        f"{len(writes) + unwritten:>8}{share(writes, unwritten):>9.2%}"
+        f"{len(writes) + failed_writes:>8}{share(writes, failed_writes):>9.2%}"
         f"{percentile(writes, 99):>8.3f}{percentile(phase.lags, 50):>9.0f}"
         f"{percentile(phase.lags, 100):>9.0f}"
     )
@@ -176,8 +176,8 @@ def after(name: str) -> str:
 
 def share(succeeded: Sequence[float], failed: int) -> float:
     """Return the share of requests that succeeded; 1 without any request."""
-    asked = len(succeeded) + failed
-    return len(succeeded) / asked if asked else 1.0
+    total = len(succeeded) + failed
+    return len(succeeded) / total if total else 1.0
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -1,9 +1,9 @@
-"""The whole product under all attacks in turn, beside honest callers.
+"""Run all attacks on the whole product, one after the other, while honest callers send requests.
 
     python -m tests.support.product.attack_run --minutes 25
 
-It prints the figures of honest callers and the memory of the processes; the exit code is 1 if a
-target of `tests/support/product/attack_figures.py` is missed.
+The command prints the results of the honest callers and the memory of the processes. The exit code
+is 1 if a target of `tests/support/product/attack_figures.py` is missed.
 """
 
 import argparse
@@ -81,11 +81,11 @@ async def attack(
     timeout_s: float = TIMEOUT_S,
     report: Callable[[str], object] = lambda _: None,
 ) -> AttackFigures:
-    """Make all attacks in turn, for at least this long, and at least once.
+    """Run every attack at least once, in rounds, until the time is over.
 
     Args:
-        folder: an empty one.
-        seconds: time after which no other round begins.
+        folder: an empty folder.
+        seconds: no round begins after this time.
         attack_s: duration of each attack.
         quiet_s: pause after each attack.
         timeout_s: response timeout of an honest caller.
@@ -98,7 +98,7 @@ async def attack(
         attacker = Attacker(product, [hotkey(12, 1), hotkey(12, 2)])
         neurons = [hotkey(2, 1), hotkey(2, 2)]
         honest = HonestCallers(product, figures, neurons, timeout_s=timeout_s)
-        async with honest.asking():
+        async with honest.running():
             await asyncio.sleep(quiet_s)
             while not figures.rounds or time.monotonic() - began_s < seconds:
                 for name, work in attacker.by_name.items():
@@ -134,19 +134,19 @@ def _print(text: str) -> None:
 
 
 def main() -> int:
-    """Run it, and return the exit code."""
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--attack-s", type=float, default=10.0)
     parser.add_argument("--quiet-s", type=float, default=4.0)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(
             attack(
                 Path(folder),
-                seconds=asked.minutes * 60,
-                attack_s=asked.attack_s,
-                quiet_s=asked.quiet_s,
+                seconds=arguments.minutes * 60,
+                attack_s=arguments.attack_s,
+                quiet_s=arguments.quiet_s,
                 report=_print,
             )
         )

@@ -1,4 +1,4 @@
-"""Attacks on a running product: each runs until it is cancelled."""
+"""Attacks on a running product; each attack runs until it is cancelled."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ class Attacker:
             "lists of jobs": self.lists_of_jobs,
             "lying heads": self.lying_heads,
             "slow chain": self.slow_chain,
-            # Last, since what was sent during a flood may be answered long after it, or never.
+            # Last: replies to requests of a flood may come long after it, or never.
             "flood over HTTP": self.http_flood,
             "flood over NATS": self.nats_flood,
         }
@@ -79,11 +79,11 @@ class Attacker:
         """Make the worker reply to the inboxes on which it waits for JetStream."""
         replies: asyncio.Queue[bytes] = asyncio.Queue()
 
-        def take(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+        def on_message(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
             if reply:
                 replies.put_nowait(reply)
 
-        async with RawNats(self.product.nats_url, None, "", take) as attacker:
+        async with RawNats(self.product.nats_url, None, "", on_message) as attacker:
             attacker.subscribe("pylon.v1.event.block")
             attacker.subscribe("pylon.v1.event.neurons.*")
             while True:
@@ -227,7 +227,7 @@ class Attacker:
             await asyncio.Event().wait()
 
     async def lists_of_jobs(self) -> None:
-        """List the jobs of an identity that has created very many."""
+        """List the jobs of an identity with very many jobs."""
         path = f"/api/v1/identity/{HISTORY}/subnet/{NETUIDS[HISTORY]}/jobs"
         async with self._http(user=HISTORY) as http, asyncio.TaskGroup() as group:
             for _ in range(4):

@@ -1,4 +1,4 @@
-"""Certificates for a test: a new authority, and the certificates that it signs."""
+"""Certificates for tests: a new certificate authority, and certificates that it signs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ class Issued:
 
 
 class Authority:
-    """An authority with its certificate in the file `path`, and all of its files in a folder."""
+    """A certificate authority; its certificate is the file `path` in its folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -23,7 +23,7 @@ class Authority:
         self._authority.cert_pem.write_to_path(str(self.path))
 
     def issue(self, name: str) -> Issued:
-        """Return the files of a certificate for this machine, and of its key."""
+        """Issue a certificate for this machine, and return its files."""
         leaf = self._authority.issue_cert("127.0.0.1", "localhost")
         issued = Issued(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         for number, blob in enumerate(leaf.cert_chain_pems):

@@ -1,4 +1,4 @@
-"""The state of a devnet's chain, read from its folder after it has ended."""
+"""Read the state of a devnet's chain from its folder after the devnet has ended."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from pylon_devnet.extrinsics import parse_extrinsic
 
 @dataclass(frozen=True)
 class ChainExtrinsic:
-    """An extrinsic that a block of the chain holds.
+    """An extrinsic in a block of the chain.
 
     Attributes:
-        block: its number.
-        hash: 0x and hexadecimal digits.
-        signer: address of its signer.
+        block: number of the block.
+        hash: hash of the extrinsic, hexadecimal with 0x.
+        signer: ss58 address of the signer.
         succeeded: whether its call succeeded.
     """
 
@@ -34,7 +34,7 @@ def chain_extrinsics(options: DevnetOptions) -> list[ChainExtrinsic]:
             block = None if hash_ is None else devnet.chain.block(hash_)
             assert block is not None
             if len(block.extrinsics) == 1:
-                continue  # the one that sets the time
+                continue  # only the extrinsic that sets the timestamp
             good = {
                 event["extrinsic_idx"]
                 for event in devnet.events(number)
@@ -50,7 +50,7 @@ def chain_extrinsics(options: DevnetOptions) -> list[ChainExtrinsic]:
 
 
 def epoch_starts(options: DevnetOptions, netuid: int) -> dict[int, int]:
-    """Return the first block of every epoch that a subnet has had, and when it was made, in ms."""
+    """Return the first block of every past epoch of a subnet, and its timestamp in ms."""
     devnet = Devnet(options)
     try:
         states = map(devnet.chain.state_at_number, range(1, devnet.best_number + 1))

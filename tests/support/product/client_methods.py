@@ -57,10 +57,10 @@ class Method:
         return self.arguments if self.sends is None else self.sends
 
     def call(self, client: Any, accessor: str, **instead: Any) -> Any:
-        """Call it on `client.open_access` or `client.identity`, some arguments replaced."""
+        """Call the method on an accessor of the client; `instead` replaces arguments."""
         of_subnet = accessor == "open_access" and self.operation.per_subnet
-        given = {**({"netuid": NETUID} if of_subnet else {}), **self.arguments}
-        arguments = {name: instead.get(name, value) for name, value in given.items()}
+        values = {**({"netuid": NETUID} if of_subnet else {}), **self.arguments}
+        arguments = {name: instead.get(name, value) for name, value in values.items()}
         return getattr(getattr(client, accessor), self.name)(**arguments)
 
     def scope(self, accessor: str) -> Scope:

@@ -38,7 +38,7 @@ def deployment_settings(
     tokens: Mapping[str, str] | None = None,
     open_access_token: str = "",
 ) -> DeploymentSettings:
-    """Settings with some identities by name and netuid; `tokens` overrides `token_of` of each."""
+    """Return settings with identities, by name and netuid; `tokens` overrides `token_of`."""
     netuids = identities or {}
     settings = _FixedSettings.model_construct(
         nats_url=nats_url,

@@ -1,4 +1,4 @@
-"""Many ended jobs in a job store, written quickly: a worker's entries, without a worker."""
+"""Write many ended jobs to a job store quickly, as a worker stores them."""
 
 import base64
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def job_of(number: int) -> JobId:
 def record_of(
     identity: IdentityName, number: int, state: JobState = JobState.SUPERSEDED
 ) -> JobRecord:
-    """A job of weights, created by its number of milliseconds after the first."""
+    """Return the record of a weights job that was created `number` ms after the first one."""
     job = Job(
         job_id=job_of(number),
         identity=identity,
@@ -53,7 +53,7 @@ async def write_ended(
         key = job_key(identity, job_of(number))
         await connection.nats.publish(f"$KV.{JOBS_BUCKET}.{key}", text.encode())
         if count % AT_ONCE == 0 or count == len(numbers):
-            await _stored(connection, identity, number)  # and so are those before it
+            await _stored(connection, identity, number)  # the earlier ones are stored as well
 
 
 async def _stored(connection: NatsConnection, identity: IdentityName, number: int) -> None:

@@ -1,7 +1,7 @@
 """Separate environments for third-party packages, whose pins differ from ours.
 
-Each is described by a hash-locked file in `tests/compat/requirements/` and kept in `.nox`, beside
-the environments that nox makes, until that file changes.
+Each has a hash-locked file in `tests/compat/requirements/` and is stored in `.nox`, like the
+environments of nox, until that file changes.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ def python_with(name: str) -> Path:
     folder = ENVIRONMENTS / f"{name}-{digest}"
     python = folder / "bin" / "python"
     ENVIRONMENTS.mkdir(exist_ok=True)
-    # Tests run in several processes, and one of them makes it.
+    # Tests run in several processes: the first one creates the environment.
     with (ENVIRONMENTS / f"{name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not (folder / "complete").exists():

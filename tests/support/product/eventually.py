@@ -1,23 +1,31 @@
-"""Waiting for a condition, at any speed of the machine."""
+"""Wait for a condition with one generous limit, so that no test depends on the machine's speed."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
 HANGS_AFTER_S = float(os.environ.get("TESTS_HANG_AFTER_S", "300"))
-"""Limit of one wait, in seconds: far beyond what a slow machine needs, so only a hang fails."""
+"""Timeout of one wait, in seconds: much longer than a slow machine needs, so only a hang fails."""
 POLL_S = 0.01
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fail after HANGS_AFTER_S."""
+    """Wait until a condition holds.
+
+    Raises:
+        TimeoutError: it does not hold within HANGS_AFTER_S.
+    """
     async with asyncio.timeout(HANGS_AFTER_S):
         while not condition():
             await asyncio.sleep(POLL_S)
 
 
 async def comes_true(condition: Callable[[], Awaitable[object]]) -> None:
-    """Return once an awaited condition holds, of a server or process; fail after HANGS_AFTER_S."""
+    """Wait until an asynchronous condition holds, such as the state of a server.
+
+    Raises:
+        TimeoutError: it does not hold within HANGS_AFTER_S.
+    """
     async with asyncio.timeout(HANGS_AFTER_S):
         while not await condition():
             await asyncio.sleep(POLL_S)

@@ -15,64 +15,66 @@ class Figures:
     """Results of a run.
 
     Attributes:
-        asked: writes with a response: a job, or a failure.
+        responses: writes with a response: a job, or a failure.
         missing: accepted jobs that are no longer found.
         unended: jobs that did not end.
         ended_twice: jobs with events of more than one final state.
-        expired_early: jobs that expired although their epoch, or their term, had not ended.
+        expired_early: jobs that expired before the end of their epoch or their deadline.
         states: the final states of the jobs.
         reasons: the error codes of the jobs that did not succeed.
-        refused: the error codes of writes without a job.
+        failures_by_code: the error codes of writes without a job.
         healed: identities whose write succeeded after the last fault.
         applied: extrinsics on the chain that succeeded.
-        doubled: extrinsics of no successful job, of a job with another extrinsic, or missing ones.
-        most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
+        mismatched: applied extrinsics that belong to no successful job, and successful jobs
+            whose extrinsic is not on the chain.
+        most_in_flight: maximum number of extrinsics of one hotkey in the node's pool at once.
         steps: number of deaths of a signer, by step.
         faults: the other faults that were injected.
-        odd: failed jobs, extrinsics on the chain without a successful job, and successful jobs
-            without an extrinsic.
+        remarks: details of failed, early expired and mismatched jobs and extrinsics.
         seconds: duration of the run.
     """
 
-    asked: int = 0
+    responses: int = 0
     missing: int = 0
     unended: int = 0
     ended_twice: int = 0
     expired_early: int = 0
     states: Counter[str] = field(default_factory=Counter[str])
     reasons: Counter[str] = field(default_factory=Counter[str])
-    refused: Counter[str] = field(default_factory=Counter[str])
+    failures_by_code: Counter[str] = field(default_factory=Counter[str])
     healed: int = 0
     applied: int = 0
-    doubled: int = 0
+    mismatched: int = 0
     most_in_flight: int = 0
     steps: Counter[str] = field(default_factory=Counter[str])
     faults: Counter[str] = field(default_factory=Counter[str])
-    odd: list[str] = field(default_factory=list[str])
+    remarks: list[str] = field(default_factory=list[str])
     seconds: int = 0
 
     @property
     def is_good(self) -> bool:
-        wrong = self.missing + self.unended + self.ended_twice + self.expired_early + self.doubled
+        wrong = (
+            self.missing + self.unended + self.ended_twice + self.expired_early + self.mismatched
+        )
         return not wrong and self.most_in_flight <= 1
 
     def compare(
         self,
         jobs: Mapping[str, Job],
-        endings: Mapping[str, set[str]],
-        there: Sequence[ChainExtrinsic],
+        final_states: Mapping[str, set[str]],
+        on_chain: Sequence[ChainExtrinsic],
         epochs: Mapping[int, Mapping[int, int]],
     ) -> None:
         """Compare the jobs with their published final states and with the extrinsics on the chain.
 
         Args:
             jobs: by id.
-            endings: the final states that were published, by job.
-            there: the extrinsics on the chain.
+            final_states: the final states that were published, by job.
+            on_chain: the extrinsics on the chain.
             epochs: by subnet, the first blocks of its epochs and their times, in ms.
         """
         self.unended = sum(not job.has_ended for job in jobs.values())
-        self.ended_twice = sum(len(states) > 1 for states in endings.values())
+        self.ended_twice = sum(len(states) > 1 for states in final_states.values())
         self.states = Counter(str(job.state) for job in jobs.values())
         self.reasons = Counter(
             f"{job.state}: {job.last_error.code}"
@@ -81,21 +83,21 @@ class Figures:
         )
         early = [job for job in jobs.values() if _expired_early(job, epochs)]
         self.expired_early = len(early)
-        applied = Counter(one.hash for one in there if one.succeeded)
+        applied = Counter(one.hash for one in on_chain if one.succeeded)
         self.applied = applied.total()
-        wanted = Counter(
+        expected = Counter(
             job.extrinsic.hash for job in jobs.values() if job.has_succeeded and job.extrinsic
         )
-        self.doubled = (applied - wanted).total() + (wanted - applied).total()
-        self.odd = [
+        self.mismatched = (applied - expected).total() + (expected - applied).total()
+        self.remarks = [
             f"{job.job_id} of {job.identity} ended as {job.state}: {job.last_error}"
             for job in jobs.values()
             if job.state is JobState.FAILED
         ]
-        self.odd += [f"expired early: {job!r}" for job in early]
-        for hash_ in {**(applied - wanted), **(wanted - applied)}:
-            self.odd.append(f"{hash_} is in {[one for one in there if one.hash == hash_]}")
-            self.odd += [
+        self.remarks += [f"expired early: {job!r}" for job in early]
+        for hash_ in {**(applied - expected), **(expected - applied)}:
+            self.remarks.append(f"{hash_} is in {[one for one in on_chain if one.hash == hash_]}")
+            self.remarks += [
                 f"{hash_} is of {job!r}"
                 for job in jobs.values()
                 if job.extrinsic and job.extrinsic.hash == hash_
@@ -113,5 +115,5 @@ def _expired_early(job: Job, epochs: Mapping[int, Mapping[int, int]]) -> bool:
     made_at_ms = epochs[job.netuid].get(deadline)
     if made_at_ms is None:
         return True
-    # If the chain was unavailable at its acceptance, only times can be compared.
+    # If the chain was unavailable when the job was accepted, only times can be compared.
     return made_at_ms <= job.created_at_ms if accepted is None else deadline <= accepted

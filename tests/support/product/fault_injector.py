@@ -1,4 +1,4 @@
-"""Faults of the node, its chain, NATS and all workers at once, for a run of jobs under faults."""
+"""Inject faults of the node, the chain, NATS and all workers, for a run of jobs under faults."""
 
 import asyncio
 import contextlib
@@ -31,14 +31,14 @@ class FaultInjector:
     """Inject faults at random.
 
     Args:
-        chance: chooses faults and their times.
-        figures: count the faults.
+        chance: random source of the faults and their times.
+        figures: counters of the faults.
         devnet: the node.
         nats: one server, or three.
         listener: a connection as a worker, which may query the leader of a stream.
         workers: all of them.
         limiter: delays faults while writes get no response.
-        netuids: of the subnets whose schedule moves.
+        netuids: subnets whose epochs are triggered and whose tempo changes.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FaultInjector:
             "extrinsic refused": lambda: self._control(
                 "refuse-extrinsics", times=1, data="Transaction is outdated"
             ),
-            "included without a word": self._keep_replies,
+            "included without a reply": self._keep_replies,
             "devnet killed": self._kill_devnet,
             "nats killed": self._kill_nats,
             "stream deleted": self._delete_stream,
@@ -88,9 +88,10 @@ class FaultInjector:
             self._figures.faults[name] += 1
 
     def _names(self, names: list[str]) -> Iterator[str]:
-        """Yield faults without end, each once before any is repeated: a short run has all.
+        """Yield faults in random order without end, each once per round.
 
-        The slowest, which restarts all workers, comes in every third round.
+        A short run thus has all faults. The slowest one restarts all workers: it occurs in every
+        third round.
         """
         for number in count():
             drawn = self._random.sample(names, len(names))
@@ -117,19 +118,19 @@ class FaultInjector:
         if isinstance(self._nats, NatsServer):
             await self._nats.restart()
             return
-        struck = self._random.choice(self._nats.servers)
+        server = self._random.choice(self._nats.servers)
         with contextlib.suppress(Exception):  # it has no leader just now
-            struck = await self._nats.leader(
+            server = await self._nats.leader(
                 self._listener, self._random.choice((JOB_QUEUE, JOB_STORE)).name
             )
             self._figures.faults["of these, leaders"] += 1
-        await struck.kill()
-        # The other two go on; the time that they need to elect a leader is not bounded.
+        await server.kill()
+        # The other two servers continue; the time of a leader election is not bounded.
         await asyncio.sleep(self._random.uniform(1.0, 6.0))
-        await struck.start()
+        await server.start()
 
     async def _delete_stream(self) -> None:
-        """Delete the queue or the events; not the job store, with which jobs would be lost."""
+        """Delete the queue or the events, but not the job store: that would lose jobs."""
         name = self._random.choice((JOB_QUEUE, EVENTS)).name
         # It may be missing already, or have no leader just now.
         with contextlib.suppress(nats.errors.Error, OSError):

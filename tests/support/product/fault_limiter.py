@@ -23,6 +23,16 @@ class FaultLimiter:
     async def acquire(self) -> None:
         """Return when the next fault may be injected."""
         await self._may_inject.wait()
+        self._count()
+
+    def try_acquire(self) -> bool:
+        """Return whether a fault may be injected now, and count it."""
+        if not self._may_inject.is_set():
+            return False
+        self._count()
+        return True
+
+    def _count(self) -> None:
         self._faults += 1
         if self._faults >= FAULTS_MAX:
             self._may_inject.clear()

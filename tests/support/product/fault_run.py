@@ -2,7 +2,7 @@
 
     python -m tests.support.product.fault_run --jobs 204 --seed 1 --servers 3
 
-Every process is killed (SIGKILL) again and again, signers also at every step of their work.
+Every process is killed (SIGKILL) repeatedly, signers also at every step of their work.
 Connections to the node are cut and silenced; submissions are refused, dropped, or included without
 a reply; the streams of jobs and events are deleted; epochs end early, tempos change, and at times
 no signer runs. Then the faults stop, and each identity's next write must succeed. The run ends
@@ -54,14 +54,15 @@ T = TypeVar("T")
 
 SUBNETS: Final = {"sn1": 1, "sn12": 12, "twin": 2}
 WALLETS: Final = {"sn1": "sn1", "sn12": "sn12", "twin": "sn1"}
-"""Two of the identities have one hotkey, on two subnets; the third sets timelocked weights."""
+"""`sn1` and `twin` have the same hotkey, on two subnets; the subnet of `sn12` has
+timelocked weights."""
 OVER_NATS: Final = "sn12"
 """The identity that uses NATS; the others use REST."""
 WORKERS: Final = 2
 BLOCK_TIME_S: Final = 0.1
 KEPT_BLOCKS: Final = 1_000_000
 TEMPO_BLOCKS: Final = 200
-ASKED_WITHIN_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0
 UNDER_FAULTS_S: Final = 60.0
 """Seconds to wait for the end of a job before the next write, while faults are injected; jobs must
 end only after the last fault."""
@@ -94,11 +95,11 @@ class FaultRun:
         self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 -- guards nothing
         self._report = report
-        self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
-        self._endings: dict[str, set[str]] = {}
-        self._peace = asyncio.Event()
+        self._accepted_jobs: dict[str, set[str]] = {name: set() for name in SUBNETS}
+        self._final_states: dict[str, set[str]] = {}
+        self._no_more_faults = asyncio.Event()
         self._limiter = FaultLimiter()
-        self._over = asyncio.Event()
+        self._has_ended = asyncio.Event()
         users = authorization_config(deployment_settings(identities=SUBNETS))
         self._nats: NatsServer | NatsCluster = (
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
@@ -119,7 +120,7 @@ class FaultRun:
             await stack.enter_async_context(self._devnet)
             await self._prepare_chain()
             await stack.enter_async_context(self._nats)
-            workers = self._workers()
+            workers = self._new_workers()
             keeping = [workers.keep() for _ in range(WORKERS)] + [self._keep_bridge()]
             tasks = [asyncio.create_task(one) for one in keeping]
             try:
@@ -138,17 +139,17 @@ class FaultRun:
                 )
                 async with asyncio.TaskGroup() as group:
                     group.create_task(injector.until(quiet := asyncio.Event()))
-                    async with asyncio.TaskGroup() as asking:
+                    async with asyncio.TaskGroup() as writing:
                         for name, client in clients.items():
-                            asking.create_task(self._ask(name, client, hotkeys[name]))
+                            writing.create_task(self._request_writes(name, client, hotkeys[name]))
                     quiet.set()
                     self._limiter.reset()  # the last fault sees that `quiet` is set
                 await injector.stop_faults()
-                self._peace.set()
-                await asyncio.gather(*(self._heals(*one) for one in clients.items()))
+                self._no_more_faults.set()
+                await asyncio.gather(*(self._check_healed(*one) for one in clients.items()))
                 jobs = await self._all_ended(clients)
             finally:
-                self._over.set()
+                self._has_ended.set()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -157,7 +158,7 @@ class FaultRun:
         assert folder is not None
         chain = options_of(folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
         epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
-        self.figures.compare(jobs, self._endings, chain_extrinsics(chain), epochs)
+        self.figures.compare(jobs, self._final_states, chain_extrinsics(chain), epochs)
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
@@ -189,7 +190,7 @@ class FaultRun:
                 address=list(self._urls) if name == OVER_NATS else self._bridge_url,
                 identity_name=name,
                 identity_token=token_of(name),
-                timeout=PylonTimeout(read=ASKED_WITHIN_S),
+                timeout=PylonTimeout(read=REQUEST_TIMEOUT_S),
             )
         )
         await _persist(client.open)
@@ -199,18 +200,20 @@ class FaultRun:
     async def _hotkeys(self, client: AsyncPylonClient) -> list[Hotkey]:
         return list((await _persist(client.identity.get_latest_neurons)).neurons)
 
-    async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
-        """Request one write after the other; some while the previous one is in progress."""
-        for number in range(self._jobs // len(SUBNETS) - 1):  # the last is asked in peace
+    async def _request_writes(
+        self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]
+    ) -> None:
+        """Request one write after the other, some while the previous one is in progress."""
+        for number in range(self._jobs // len(SUBNETS) - 1):  # the last one follows the faults
             key = f"{name}-{number}"
             if number % 4 == 3:
-                ask = partial(self._commit, client, f"{key} commits".encode(), key)
+                send = partial(self._commit, client, f"{key} commits".encode(), key)
             else:
                 uids = (3 + number % 4, 8 + number // 4 % 5)
                 weights = {hotkeys[uid]: Weight(1.0) for uid in uids}
-                ask = partial(self._put, client, weights, key)
-            job_id = await self._answer(name, ask)
-            if job_id and number % 5:  # every fifth is superseded by the next, unless it was quick
+                send = partial(self._put, client, weights, key)
+            job_id = await self._job_of(name, send)
+            if job_id and number % 5:  # the next one supersedes every fifth, unless that has ended
                 with contextlib.suppress(TimeoutError):
                     await self._ended(client, job_id, UNDER_FAULTS_S)
 
@@ -222,33 +225,36 @@ class FaultRun:
     ) -> JobId | None:
         return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
 
-    async def _heals(self, name: str, client: AsyncPylonClient) -> None:
-        """Set a commitment, which does not expire with an epoch."""
-        mark = f"{name} has peace".encode()
-        job_id = await self._answer(name, lambda: self._commit(client, mark, f"{name}-peace"))
+    async def _check_healed(self, name: str, client: AsyncPylonClient) -> None:
+        """Count an identity as healed if its commitment succeeds after the last fault.
+
+        A commitment does not expire with an epoch, as weights do.
+        """
+        mark = f"{name} after the faults".encode()
+        job_id = await self._job_of(name, lambda: self._commit(client, mark, f"{name}-last"))
         if job_id:
             await self._ended(client, job_id, HANGS_AFTER_S)
             job = await _persist(lambda: client.identity.get_job(job_id))
             self.figures.healed += bool(job and job.has_succeeded)
 
-    async def _answer(self, name: str, ask: Callable[[], Awaitable[JobId | None]]) -> JobId | None:
+    async def _job_of(self, name: str, send: Callable[[], Awaitable[JobId | None]]) -> JobId | None:
         """Return the id of a write's job; None if the only response is a failure."""
         job_id = None
         while True:
             try:
-                job_id = await _persist(ask, or_refused=True)
+                job_id = await _persist(send, raise_final=True)
             except BasePylonException as error:
-                self.figures.refused[error.code or type(error).__name__] += 1
+                self.figures.failures_by_code[error.code or type(error).__name__] += 1
                 self._limiter.reset()
                 if error.code == ErrorCode.MISCONFIGURED:
                     await asyncio.sleep(0.5)
                     continue  # until a signer runs again
             break
         self._limiter.reset()
-        self.figures.asked += 1
+        self.figures.responses += 1
         if job_id:
-            self._answered[name].add(job_id)
-        self._report(f"{self.figures.asked} of {self._jobs} writes are answered")
+            self._accepted_jobs[name].add(job_id)
+        self._report(f"{self.figures.responses} of {self._jobs} writes are answered")
         return job_id
 
     async def _ended(self, client: AsyncPylonClient, job_id: JobId, within_s: float) -> None:
@@ -269,15 +275,15 @@ class FaultRun:
                         jobs |= {job.job_id: Job.model_validate(dict(job)) for job in listed}
                         self.figures.missing = 0
                         known = {job.job_id for job in listed}
-                        self._answered[name] -= known
-        self.figures.missing = sum(map(len, self._answered.values()))
+                        self._accepted_jobs[name] -= known
+        self.figures.missing = sum(map(len, self._accepted_jobs.values()))
         return jobs
 
-    # The workers, which are killed again and again.
+    # The workers and the bridge, which are killed repeatedly.
 
-    def _workers(self) -> Workers:
+    def _new_workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
-            # Otherwise a run would spend its time waiting for a silent node.
+            # With the default, a run would mostly wait for a silent node.
             "PYLON_CHAIN_TIMEOUT_SECONDS": "5",
             "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
             # Most refusals are injected by the run.
@@ -290,7 +296,7 @@ class FaultRun:
             urls=self._urls,
             network=self._devnet.url,
             settings=settings,
-            peace=self._peace,
+            no_more_faults=self._no_more_faults,
             limiter=self._limiter,
         )
 
@@ -298,16 +304,18 @@ class FaultRun:
         environment = bridge_environment(
             ",".join(self._urls), SUBNETS, bridge_port=str(self._bridge_port)
         )
-        while not self._over.is_set():
+        while not self._has_ended.is_set():
             with contextlib.suppress(AssertionError):
                 async with BridgeProcess(self._folder, environment):
-                    await asyncio.sleep(self._life(3, 12))
+                    await asyncio.sleep(self._life_s(3, 12))
                     await self._limiter.acquire()
                 self.figures.faults["bridge killed"] += 1
 
-    def _life(self, least_s: float, most_s: float) -> float:
+    def _life_s(self, least_s: float, most_s: float) -> float:
         """Return the seconds until a process is killed; infinite after the last fault."""
-        return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
+        return (
+            float("inf") if self._no_more_faults.is_set() else self._random.uniform(least_s, most_s)
+        )
 
     # The checks.
 
@@ -317,12 +325,12 @@ class FaultRun:
         connection = await connect(options)
         stack.push_async_callback(connection.close)
 
-        async def hear(message: Msg) -> None:
+        async def on_event(message: Msg) -> None:
             job = Job.model_validate(json_codec.decode(message.data))
             if job.has_ended:
-                self._endings.setdefault(job.job_id, set()).add(job.state)
+                self._final_states.setdefault(job.job_id, set()).add(job.state)
 
-        await connection.nats.subscribe(ALL_JOB_EVENTS, cb=hear)
+        await connection.nats.subscribe(ALL_JOB_EVENTS, cb=on_event)
         return connection
 
     async def _control(self, path: str, **parameters: object) -> None:
@@ -337,7 +345,7 @@ class FaultRun:
         return f"http://127.0.0.1:{self._bridge_port}"
 
 
-async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False) -> T:
+async def _persist(send: Callable[[], Awaitable[T]], *, raise_final: bool = False) -> T:
     """Return the response to `ask`, retried through every outage.
 
     Args:
@@ -347,29 +355,29 @@ async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False)
     async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             try:
-                return await ask()
+                return await send()
             except BasePylonException as error:
-                if or_refused and not error.retryable:
+                if raise_final and not error.retryable:
                     raise
             await asyncio.sleep(0.1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
+    parser.add_argument("--jobs", type=int, default=204, help="number of writes")
     parser.add_argument("--seed", type=int, default=1, help="decides the faults")
     parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")
-    parser.add_argument("--folder", help="an empty one, to keep what everybody wrote")
-    chosen = parser.parse_args()
+    parser.add_argument("--folder", help="an empty one, for all files and logs of the run")
+    arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        folder = chosen.folder or stack.enter_context(tempfile.TemporaryDirectory())
+        folder = arguments.folder or stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).mkdir(parents=True, exist_ok=True)
         os.environ["BITTENSOR_RUNTIME_CACHE_DIR"] = os.environ["HOME"] = folder
         run = FaultRun(
             Path(folder),
-            chosen.jobs,
-            chosen.seed,
-            servers=chosen.servers,
+            arguments.jobs,
+            arguments.seed,
+            servers=arguments.servers,
             report=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
         )
         figures = asyncio.run(run.run())

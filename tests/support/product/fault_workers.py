@@ -1,4 +1,4 @@
-"""The workers of a run of jobs under faults: killed again and again, at times without a signer."""
+"""The workers of a run of jobs under faults: killed repeatedly, at times without a signer."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ class Workers:
     """Workers; each is replaced when it has died.
 
     Args:
-        chance: decides when each dies, and at which step.
+        chance: decides when each worker dies, and at which step.
         figures: count the deaths.
         folder: the working directory of all.
         urls: of NATS.
         network: of the chain node.
         settings: variables of every worker.
-        peace: once set, no worker is killed.
+        no_more_faults: once set, no worker is killed.
         limiter: delays kills while writes get no response.
     """
 
@@ -43,7 +43,7 @@ class Workers:
         urls: Sequence[str],
         network: str,
         settings: Mapping[str, str],
-        peace: asyncio.Event,
+        no_more_faults: asyncio.Event,
         limiter: FaultLimiter,
     ) -> None:
         self._random = chance
@@ -52,7 +52,7 @@ class Workers:
         self._urls = ",".join(urls)
         self._network = network
         self._settings = settings
-        self._peace = peace
+        self._no_more_faults = no_more_faults
         self._limiter = limiter
         self._steps = deque(chance.sample(STEPS, len(STEPS)))
         self._role: Mapping[str, str] = SIGNER
@@ -83,29 +83,32 @@ class Workers:
         await asyncio.gather(*(worker.kill() for worker in self._running))
 
     async def _run_one(self, role: Mapping[str, str]) -> None:
-        # Every other signer dies at a step of its work, the rest wherever they are.
-        dies = role is SIGNER and self._random.random() < 0.5 and not self._peace.is_set()
-        step = self._steps.popleft() if dies and self._steps else ""
+        # Half of the signers die at a step of their work, the others at any time.
+        stops_at_step = (
+            role is SIGNER and self._random.random() < 0.5 and not self._no_more_faults.is_set()
+        )
+        may_stop = stops_at_step and bool(self._steps) and self._limiter.try_acquire()
+        step = self._steps.popleft() if may_stop else ""
         argv = ("tests.support.product.dying_worker", step) if step else ("pylon", "worker")
-        died = False
+        exit_code = None
         try:
             async with worker_process(
                 self._folder, self._urls, self._network, argv, **self._settings, **role
             ) as worker:
                 if role is self._role:
                     self._running.add(worker)
-                    died = await self._has_died(worker, role)
+                    exit_code = await self._exit_code(worker, role)
                     self._running.discard(worker)
         finally:
-            if step and not died:
-                self._steps.append(step)  # it did not come to it
-        if died and step and worker.process.returncode == -signal.SIGKILL:
+            if step and exit_code != -signal.SIGKILL:
+                self._steps.append(step)  # the worker did not reach it
+        if step and exit_code == -signal.SIGKILL:
             self._figures.steps[step] += 1
-        elif not died:
+        elif exit_code is None:
             self._figures.faults[f"{'signer' if role is SIGNER else 'reader'} killed"] += 1
 
-    async def _has_died(self, worker: WorkerProcess, role: Mapping[str, str]) -> bool:
-        """Return whether a worker died by itself within its planned life."""
+    async def _exit_code(self, worker: WorkerProcess, role: Mapping[str, str]) -> int | None:
+        """Return the exit code of a worker that ends by itself; None if the run has to kill it."""
         with contextlib.suppress(TimeoutError, AssertionError):
             await worker.logs(READY)
             if role is self._role and role is not SIGNER:
@@ -120,8 +123,8 @@ class Workers:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends:
                 end.cancel()
-        return worker.process.returncode is not None and role is self._role
+        return worker.process.returncode if role is self._role else None
 
     def _life_s(self) -> float | None:
         """Return the planned life of a worker, in seconds; None after the last fault."""
-        return None if self._peace.is_set() else self._random.uniform(2, 12)
+        return None if self._no_more_faults.is_set() else self._random.uniform(2, 12)

@@ -31,8 +31,8 @@ class HonestCallers:
 
     Args:
         product: receives the requests.
-        figures: record the results.
-        hotkeys: of neurons of the identity's subnet.
+        figures: results by phase.
+        hotkeys: hotkeys of neurons of the identity's subnet.
         timeout_s: response timeout; a timeout counts as a failure.
 
     Attributes:
@@ -57,7 +57,7 @@ class HonestCallers:
         self._written = 0
 
     @asynccontextmanager
-    async def asking(self) -> AsyncGenerator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Send requests within the block."""
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(self._http())

@@ -47,7 +47,7 @@ def signing_settings(
         subnets: the netuid of each identity.
         wallets: the name of each identity's wallet.
     """
-    wanted = {
+    settings = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         "PYLON_BITTENSOR_WALLET_PATH": str(folder),
         "PYLON_IDENTITIES": json_codec.encode(list(subnets)).decode(),
@@ -55,13 +55,13 @@ def signing_settings(
     }
     for name, netuid in subnets.items():
         prefix = f"PYLON_ID_{name.upper()}_"
-        wanted |= {
+        settings |= {
             f"{prefix}NETUID": str(netuid),
             f"{prefix}TOKEN": token_of(name),
             f"{prefix}WALLET_NAME": wallets[name],
             f"{prefix}HOTKEY_NAME": "default",
         }
-    return wanted
+    return settings
 
 
 class Servers(Protocol):
@@ -83,10 +83,10 @@ class Deployment:
     """NATS and a devnet, workers between them, and clients of identities.
 
     Args:
-        folder: of the wallets, and the home of the workers.
-        nats: its servers.
-        devnet: the chain.
-        address: of the clients, NATS or REST; empty for NATS.
+        folder: folder of the wallets, and home of the workers.
+        nats: the NATS servers.
+        devnet: the simulated chain.
+        address: address of the clients, NATS or REST; empty for NATS.
     """
 
     def __init__(self, folder: Path, nats: Servers, devnet: Devnet, address: str = "") -> None:
@@ -98,10 +98,10 @@ class Deployment:
     @asynccontextmanager
     async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
         wallets = {name: name for name in SUBNETS}
-        wanted = signing_settings(self.folder / "wallets", SUBNETS, wallets)
-        wanted["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
+        variables = signing_settings(self.folder / "wallets", SUBNETS, wallets)
+        variables["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
         async with worker_process(
-            self.folder, self.nats.url, self.devnet.url, **(wanted | settings)
+            self.folder, self.nats.url, self.devnet.url, **(variables | settings)
         ) as worker:
             await worker.logs("The worker is ready")
             yield worker
@@ -134,7 +134,7 @@ async def put_without_key(
     return await identity._send(OperationCall(PUT_WEIGHTS, Scope.IDENTITY, params=params))
 
 
-async def becomes(
+async def wait_until(
     identity: AsyncIdentity, job_id: JobId, condition: Callable[[Job], object]
 ) -> Job:
     """Return a job once a condition holds for it."""
@@ -146,7 +146,7 @@ async def becomes(
 
 async def ended(identity: AsyncIdentity, job_id: JobId) -> Job:
     """Return a job once it has ended."""
-    return await becomes(identity, job_id, lambda job: job.has_ended)
+    return await wait_until(identity, job_id, lambda job: job.has_ended)
 
 
 async def all_jobs(identity: AsyncIdentity) -> list[Job]:
@@ -159,12 +159,12 @@ async def all_jobs(identity: AsyncIdentity) -> list[Job]:
     return jobs
 
 
-def is_parked(job: Job) -> bool:
+def is_deferred(job: Job) -> bool:
     """Return whether a job waits for a block."""
     return job.retry_at_block is not None
 
 
-def gives(code: ErrorCode) -> Callable[[Job], bool]:
+def has_error(code: ErrorCode) -> Callable[[Job], bool]:
     """Return a condition: the last error of a job has this code."""
     return lambda job: job.last_error is not None and job.last_error.code is code
 
@@ -183,17 +183,21 @@ def make_wallets(folder: Path, devnet: Devnet) -> None:
             devnet.set_hyperparameter(netuid, item, 0)
 
 
-async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
-    """Have one job of sn2 confirmed, and put another, which the chain rate-limits."""
+async def defer_job(deployment: Deployment, devnet: Devnet) -> JobId:
+    """Wait until one job of sn2 is confirmed, and put another one, which waits for the rate limit.
+
+    Returns:
+        The id of the waiting job.
+    """
     async with deployment.identity("sn2") as sn2:
-        return await park_job_of(sn2, devnet)
+        return await defer_job_with(sn2, devnet)
 
 
-async def park_job_of(sn2: AsyncIdentity, devnet: Devnet) -> JobId:
-    """Do the same with a connected client."""
+async def defer_job_with(sn2: AsyncIdentity, devnet: Devnet) -> JobId:
+    """Defer a job as `defer_job`, with a connected client."""
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 2000)
     first = await sn2.put_weights(weights_of(devnet, 2, 4))
     assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED
-    parked = await sn2.put_weights(weights_of(devnet, 2, 3))
-    await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-    return parked.job_id
+    deferred = await sn2.put_weights(weights_of(devnet, 2, 3))
+    await wait_until(sn2, deferred.job_id, has_error(ErrorCode.RATE_LIMITED))
+    return deferred.job_id

@@ -1,4 +1,4 @@
-"""Running tests against a copy of the tree in which one defence is switched off."""
+"""Run tests against a copy of the tree in which one defence is switched off."""
 
 import argparse
 import asyncio
@@ -20,9 +20,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
 HANGS_AFTER_S: Final = 60.0
-"""Limit of one wait of a test here, in seconds: many mutants cause a wait that never ends."""
+"""Timeout of one wait of a test, in seconds: many mutants cause a wait that never ends."""
 RUN_MAX_S: Final = 900.0
-"""Limit of one run of pytest, in seconds."""
+"""Timeout of one run of pytest, in seconds."""
 _LEAK: Final = "secrets were written"
 _NOT_COPIED: Final = shutil.ignore_patterns(
     ".git", ".venv*", ".nox", "__pycache__", ".*_cache", ".hypothesis", "node_modules"
@@ -179,7 +179,7 @@ async def run_tests(root: Path, tests: Sequence[str], *, first_only: bool) -> tu
     except TimeoutError:
         return -1, f"no result within {RUN_MAX_S:g} s"
     finally:
-        # Also what pytest started and did not end.
+        # Also kill processes that pytest started and did not end.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
@@ -195,52 +195,52 @@ async def result_of(mutant: Mutant) -> Result:
         code, output = await run_tests(root, mutant.tests, first_only=True)
     by = tuple(_FAILED.findall(output))
     if code == 1 and not by and _LEAK in output:
-        by = ("the look for secrets after the session",)
+        by = ("the search for secrets after the session",)
     outcome = Outcome.SURVIVED if code == 0 else Outcome.KILLED if by else Outcome.BROKEN
     return Result(outcome, by, time.monotonic() - began_s, output)
 
 
-async def _passes_unchanged(mutants: Sequence[Mutant], told: Path | None) -> bool:
+async def _passes_unchanged(mutants: Sequence[Mutant], logs: Path | None) -> bool:
     """Return whether all tests pass without a mutant: otherwise a failure would prove nothing."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     async with copied_tree() as root:
         await require_own_code(root)
         code, output = await run_tests(root, tests, first_only=False)
-    if told is not None:
-        (told / "unchanged.log").write_text(output)
+    if logs is not None:
+        (logs / "unchanged.log").write_text(output)
     if code != 0:
         _print(output[-3000:])
     return code == 0
 
 
-async def _run(mutants: Sequence[Mutant], jobs: int, told: Path | None, *, check: bool) -> int:
+async def _run(mutants: Sequence[Mutant], jobs: int, logs: Path | None, *, check: bool) -> int:
     problems = [problem for mutant in mutants for problem in mutant.problems()]
     if problems:
         _print("\n".join(problems))
         return 2
-    if check and not await _passes_unchanged(mutants, told):
+    if check and not await _passes_unchanged(mutants, logs):
         _print("The tests fail where nothing is switched off: no mutant was run.")
         return 2
     free = asyncio.Semaphore(jobs)
-    left: list[Mutant] = []
+    survivors: list[Mutant] = []
 
     async def one(mutant: Mutant) -> None:
         async with free:
             result = await result_of(mutant)
-        if told is not None:
-            (told / f"{mutant.name}.log").write_text(result.output)
+        if logs is not None:
+            (logs / f"{mutant.name}.log").write_text(result.output)
         failed = ", ".join(name.rpartition("/")[2] for name in result.by)
         _print(f"{mutant.name:36} {result.outcome:8} {result.seconds:4.0f} s  {failed}")
         if result.outcome is not Outcome.KILLED:
-            left.append(mutant)
+            survivors.append(mutant)
             if result.outcome is Outcome.BROKEN:
                 _print(result.output[-2000:])
 
     async with asyncio.TaskGroup() as group:
         for mutant in mutants:
             group.create_task(one(mutant))
-    _print(f"{len(mutants) - len(left)} of {len(mutants)} mutants killed")
-    return 1 if left else 0
+    _print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants killed")
+    return 1 if survivors else 0
 
 
 def _print(text: str) -> None:
@@ -255,11 +255,11 @@ def main(mutants: Sequence[Mutant]) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="how many to run at once")
     parser.add_argument("--unchecked", action="store_true", help="skip the run without a mutant")
     parser.add_argument("--logs", type=Path, help="a folder for the output of pytest")
-    asked = parser.parse_args()
-    unknown = set(asked.names) - {mutant.name for mutant in mutants}
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - {mutant.name for mutant in mutants}
     if unknown:
         parser.error(f"there are no mutants {', '.join(sorted(unknown))}")
-    chosen = [mutant for mutant in mutants if not asked.names or mutant.name in asked.names]
-    if asked.logs is not None:
-        asked.logs.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_run(chosen, asked.jobs, asked.logs, check=not asked.unchecked))
+    chosen = [mutant for mutant in mutants if not arguments.names or mutant.name in arguments.names]
+    if arguments.logs is not None:
+        arguments.logs.mkdir(parents=True, exist_ok=True)
+    return asyncio.run(_run(chosen, arguments.jobs, arguments.logs, check=not arguments.unchecked))

@@ -1,6 +1,6 @@
 """Store the output of processes in the folder of their test until the end of the session.
 
-`tests/conftest.py` looks for secrets in it then.
+`tests/conftest.py` then searches it for secrets.
 """
 
 import os

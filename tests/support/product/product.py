@@ -1,4 +1,4 @@
-"""The whole product as its users run it: `pylon up --devnet`, as a real process tree."""
+"""The whole product: `pylon up --devnet` as a process tree."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,9 @@ def free_ports(count: int) -> list[int]:
     """Return distinct free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind(("127.0.0.1", 0))
-        return [held.getsockname()[1] for held in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def processes_under(pid: int) -> dict[int, str]:
@@ -41,10 +41,10 @@ def processes_under(pid: int) -> dict[int, str]:
                 if stat[0] != "Z":
                     parents[int(entry.name)] = int(stat[1])
     found: dict[int, str] = {}
-    wanted = {pid}
-    while wanted:
-        wanted = {child for child, parent in parents.items() if parent in wanted} - found.keys()
-        for child in wanted:
+    pids = {pid}
+    while pids:
+        pids = {child for child, parent in parents.items() if parent in pids} - found.keys()
+        for child in pids:
             with contextlib.suppress(OSError):
                 command = (Path("/proc") / str(child) / "cmdline").read_bytes()
                 found[child] = command.replace(b"\0", b" ").decode()
@@ -53,9 +53,14 @@ def processes_under(pid: int) -> dict[int, str]:
 
 @dataclass
 class Product:
-    """`async with Product(tmp_path) as product:` runs `pylon up --devnet` on free ports.
+    """Run `pylon up --devnet` on free ports: `async with Product(tmp_path) as product:`.
 
-    The folder is both its home and its working directory; settings are further variables.
+    Attributes:
+        folder: its working directory; its home is `home` below it.
+        block_time_s: seconds per block of the devnet.
+        fresh: start with `--fresh`.
+        settings: further variables.
+        output: everything that it has printed since its start.
     """
 
     folder: Path
@@ -104,7 +109,7 @@ class Product:
         ]
 
     async def start(self) -> None:
-        """Start it, and return when it is ready."""
+        """Start the processes, and return when Pylon is ready."""
         self.output = ""
         self._process = await asyncio.create_subprocess_exec(
             *self.argv(),
@@ -126,7 +131,7 @@ class Product:
             append_output(self.folder, line)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it with a signal, and return its exit code."""
+        """Send a signal to `pylon up`, and return its exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         async with asyncio.timeout(HANGS_AFTER_S):

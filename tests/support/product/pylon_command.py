@@ -24,9 +24,11 @@ def pylon_argv(*arguments: str) -> list[str]:
 
 def command_environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process with these variables and a folder as its home."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
+    inherited = {
+        name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ
+    }
     return {
-        **kept,
+        **inherited,
         "HOME": str(folder),
         "BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "runtime-cache"),
         **variables,

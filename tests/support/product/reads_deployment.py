@@ -52,7 +52,7 @@ class Via(StrEnum):
 
 
 @dataclass(frozen=True)
-class Got:
+class QueryResult:
     """A response: its HTTP status, its JSON, and the block that it describes."""
 
     status: int
@@ -70,7 +70,7 @@ class ReadsDeployment:
     bridge: BridgeProcess
     connections: dict[str, NatsConnection]
 
-    async def ask(
+    async def query(
         self,
         via: Via,
         operation: Operation[Params, BaseModel],
@@ -78,7 +78,7 @@ class ReadsDeployment:
         netuid: int | None = None,
         identity: str | None = None,
         **params: Any,
-    ) -> Got:
+    ) -> QueryResult:
         """Send a query in open access, or as an identity about its own subnet."""
         scope = Scope.OPEN if identity is None else Scope.IDENTITY
         if via is Via.HTTP:
@@ -95,27 +95,27 @@ class ReadsDeployment:
         )
         return await self._request(str(subject), identity or "open", params)
 
-    async def _get(self, path: str, identity: str | None) -> Got:
+    async def _get(self, path: str, identity: str | None) -> QueryResult:
         headers = {} if identity is None else {"Authorization": f"Bearer {token_of(identity)}"}
         response = await self.bridge.get(path, headers=headers)
         number = response.headers.get("X-Pylon-Block-Number")
         tag = response.headers.get("ETag")
-        return Got(
+        return QueryResult(
             response.status_code,
             response.json(),
             None if number is None else int(number),
             None if tag is None else tag.removeprefix("W/").strip('"'),
         )
 
-    async def _request(self, subject: str, user: str, params: Mapping[str, Any]) -> Got:
+    async def _request(self, subject: str, user: str, params: Mapping[str, Any]) -> QueryResult:
         try:
             reply = await self.connections[user].request(
                 subject, json_codec.encode(params), timeout_s=60
             )
         except FailureError as error:
-            return Got(error.failure.http_status, error.failure.body())
+            return QueryResult(error.failure.http_status, error.failure.body())
         number = reply.headers.get("Pylon-Block-Number")
-        return Got(
+        return QueryResult(
             200,
             json_codec.decode(reply.body),
             None if number is None else int(number),
@@ -138,7 +138,7 @@ async def reads_deployment(
         nats = await stack.enter_async_context(server)
         simulated = Devnet(DevnetOptions(port=0, autostart=False, tempo_blocks=50))
         devnet = await stack.enter_async_context(simulated)
-        await furnish(devnet)
+        await store_readable_objects(devnet)
         write_wallet(folder / "wallets", "sn1", "default")
         variables = bridge_environment(nats.url, NETUIDS)
         variables |= {
@@ -167,13 +167,13 @@ async def reads_deployment(
         yield ReadsDeployment(devnet, nats, bridge, connections)
 
 
-async def furnish(devnet: Devnet) -> None:
+async def store_readable_objects(devnet: Devnet) -> None:
     """Give the devnet at least one of every readable object, unusual ones included."""
     await devnet.advance(2)
 
-    def commit(who: str, *fields: Any) -> None:
+    def commit(hotkey_of_commitment: str, *fields: Any) -> None:
         record = {"deposit": 0, "block": devnet.best_number, "info": {"fields": list(fields)}}
-        devnet.set_storage("Commitments", "CommitmentOf", [1, who], record)
+        devnet.set_storage("Commitments", "CommitmentOf", [1, hotkey_of_commitment], record)
 
     commit(BINARY, {f"Raw{len(BYTES)}": BYTES})
     commit(BIG, {"BigRaw": TEXT})

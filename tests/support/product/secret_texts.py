@@ -1,13 +1,13 @@
 """Tokens, passwords and keys of tests.
 
-Each holds the mark: a file or a log that holds the mark has leaked a secret.
+Each contains `MARK`: a file or a log that contains it has leaked a secret.
 """
 
 from urllib.parse import urlsplit
 
 MARK = "pylon-test-secret"
 SHORT_SECRET = "zq7xk"
-"""A token that is too short to hold the mark; it is searched for as a word."""
+"""A token that is too short to contain `MARK`; the search looks for it as a whole word."""
 
 
 def secret_of(owner: str) -> str:
@@ -16,9 +16,9 @@ def secret_of(owner: str) -> str:
 
 
 def with_keys(node: str) -> str:
-    """Return the URL of a node with keys in its path and its query, as providers of nodes give.
+    """Return the URL of a node with keys in its path and its query, as node providers use them.
 
-    A network's name, and a URL that has a path or a query already, stay as they are.
+    The name of a network, and a URL with a path or a query, are returned unchanged.
     """
     parts = urlsplit(node)
     if parts.scheme not in {"ws", "wss"} or parts.path.strip("/") or parts.query:

@@ -1,6 +1,6 @@
-"""The product as an operator runs it: configured identities, tokens and passwords.
+"""The product with configured identities, tokens and passwords, as an operator runs it.
 
-`pylon up` against the node of a devnet, which is a process beside it.
+`pylon up` connects to a devnet in a separate process.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ class SelfHostedProduct:
     """The addresses of the REST API, and of the worker's health and metrics.
 
     Attributes:
-        url: of the REST API.
-        worker_url: of the worker's health and metrics.
-        nats_url: of the embedded nats-server.
-        pid: of `pylon up`.
-        devnet: the chain.
+        url: URL of the REST API.
+        worker_url: URL of the worker's health and metrics.
+        nats_url: URL of the embedded nats-server.
+        pid: process id of `pylon up`.
+        devnet: the simulated chain.
     """
 
     url: str
@@ -50,17 +50,17 @@ class SelfHostedProduct:
 
 
 async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], value: Any) -> None:
-    """Set a storage item of the pallet of commitments."""
+    """Set a storage item of the pallet `Commitments`."""
     where = {"pallet": "Commitments", "item": item, "params": params}
     await devnet.control("POST", "/set-storage", **where, value=value)
 
 
 @asynccontextmanager
 async def self_hosted_product(folder: Path, **more: str) -> AsyncGenerator[SelfHostedProduct]:
-    """Run it within the block, with all of its files in a folder.
+    """Run `pylon up` and a devnet within the block.
 
     Args:
-        folder: an empty one.
+        folder: an empty folder for all files.
         more: further variables, by their full names.
     """
     port, nats_port, worker_port = free_ports(3)
@@ -71,7 +71,7 @@ async def self_hosted_product(folder: Path, **more: str) -> AsyncGenerator[SelfH
             "PYLON_BITTENSOR_ARCHIVE_NETWORK": with_keys(devnet.url),
             "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
             "PYLON_BLOCK_DURATION_SECONDS": str(BLOCK_TIME_S),
-            # On a slow machine publishing falls behind blocks of this pace.
+            # On a slow machine, publishing falls behind blocks at this rate.
             "PYLON_RECENT_OBJECTS_HARD_LIMIT_BLOCKS": "1000000",
             "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
             "PYLON_METRICS_TOKEN": METRICS_TOKEN,
@@ -87,7 +87,7 @@ async def self_hosted_product(folder: Path, **more: str) -> AsyncGenerator[SelfH
                 f"{prefix}_WALLET_NAME": name,
                 f"{prefix}_HOTKEY_NAME": "default",
             }
-            # Otherwise writes would wait for the chain's limits, not for its blocks.
+            # Disable the rate limits: writes then wait only for blocks.
             for limit in ("ServingRateLimit", "WeightsSetRateLimit"):
                 await devnet.control(
                     "POST", "/set-hyperparameter", netuid=netuid, item=limit, value=0

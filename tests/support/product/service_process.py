@@ -1,4 +1,4 @@
-"""A process that serves until it is stopped."""
+"""A service as a child process."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,13 @@ from tests.support.product.eventually import HANGS_AFTER_S
 async def service_process(
     argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, cwd: Path | None = None
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run it within the block, with its output in the folder; print the output if the block fails.
+    """Run a process within the block, and print its output if the block fails.
 
-    It runs in the folder unless `cwd` is another.
+    Args:
+        argv: program and arguments.
+        folder: for the file `output`; also the working directory, unless `cwd` is given.
+        environment: all variables of the process.
+        cwd: another working directory.
     """
     path = folder / "output"
     with path.open("wb") as output:

@@ -1,4 +1,4 @@
-"""All parts of jobs in one process, over a simulated chain and bucket."""
+"""Acceptance and execution of jobs in one process, over a simulated chain and bucket."""
 
 from typing import Any, NoReturn
 

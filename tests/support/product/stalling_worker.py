@@ -1,4 +1,4 @@
-"""`pylon worker` with a publisher that stops for good after some blocks, as after an error.
+"""`pylon worker` whose publisher blocks for ever after some blocks, as after an error.
 
     python -m tests.support.product.stalling_worker 3
 
@@ -13,7 +13,7 @@ from pylon.blocks.block_publisher import BlockPublisher
 
 
 def stall_after(blocks: int) -> None:
-    """Arm this process."""
+    """Make the publisher of this process block after a number of blocks."""
     publish = BlockPublisher.publish
     published = 0
 

@@ -5,11 +5,11 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 STEP_S: Final = 0.002
-"""Seconds per iteration: far less than any timeout, so that quick answers still arrive in time."""
+"""Seconds per iteration: far less than any timeout, so that replies still arrive in time."""
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
-    """Counts its iterations instead of seconds, and skips those in which nothing would happen."""
+    """Advance the clock by a step per iteration, or to the next timer if no callback is ready."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +27,6 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 
 
 def run_stepped(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end on such a loop."""
+    """Run a coroutine to its end on a `SteppedLoop`."""
     with asyncio.Runner(loop_factory=SteppedLoop) as runner:
         runner.run(work)

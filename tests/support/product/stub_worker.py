@@ -18,17 +18,19 @@ POLL_S = 0.01
 
 
 class StubWorker:
-    """Replies `answer`, a body or a failure, while `gate` is set; it is set at first.
+    """A worker that sends the same reply to every request.
 
     Attributes:
-        asked: every request that has arrived.
+        reply: the body, or the failure.
+        gate: replies are sent while it is set; it is set at first.
+        requests: every request that has arrived.
     """
 
     def __init__(self) -> None:
-        self.answer: bytes | FailureError = b"{}"
+        self.reply: bytes | FailureError = b"{}"
         self.gate = asyncio.Event()
         self.gate.set()
-        self.asked: list[Msg] = []
+        self.requests: list[Msg] = []
 
     @asynccontextmanager
     async def at(self, url: str) -> AsyncGenerator[None]:
@@ -37,7 +39,7 @@ class StubWorker:
         working: set[asyncio.Task[None]] = set()
 
         async def on_request(message: Msg) -> None:
-            self.asked.append(message)
+            self.requests.append(message)
             task = asyncio.create_task(self._serve(connection, message))
             working.add(task)
             task.add_done_callback(working.discard)
@@ -53,20 +55,20 @@ class StubWorker:
             await asyncio.gather(*working, return_exceptions=True)
             await connection.close()
 
-    async def has_been_asked(self, times: int) -> None:
-        """Wait until that many requests have arrived."""
+    async def has_received(self, times: int) -> None:
+        """Wait until a number of requests have arrived."""
         async with asyncio.timeout(HANGS_AFTER_S):
-            while len(self.asked) < times:
+            while len(self.requests) < times:
                 await asyncio.sleep(POLL_S)
 
     async def _serve(self, connection: NatsConnection, message: Msg) -> None:
         await self.gate.wait()
-        if isinstance(self.answer, FailureError):
-            failure = self.answer.failure
+        if isinstance(self.reply, FailureError):
+            failure = self.reply.failure
             await connection.nats.publish(
                 message.reply,
                 json_codec.encode(failure.body()),
                 headers={headers.ERROR: failure.code},
             )
         else:
-            await message.respond(self.answer)
+            await message.respond(self.reply)

@@ -24,12 +24,12 @@ NEURONS: Final = "/api/v1/subnet/1/block/latest/neurons"
 
 @dataclass
 class Walk:
-    """The product, and the values that earlier steps have found.
+    """The product, and values that steps pass to later steps.
 
     Attributes:
-        product: as it runs.
-        worker_port: of the worker's health and metrics.
-        seen: values of earlier steps that later ones need.
+        product: the running product.
+        worker_port: port of the worker's health and metrics.
+        seen: values of earlier steps, by name.
     """
 
     product: Product
@@ -49,7 +49,7 @@ class Walk:
     async def send(
         self, verb: str, path: str, identity: str | None = None, **options: Any
     ) -> httpx.Response:
-        """Send a request to the REST API that may change something."""
+        """Send a request with any method to the REST API."""
         if identity is not None:
             options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
         async with httpx.AsyncClient(base_url=self.product.url, timeout=60) as client:
@@ -94,35 +94,35 @@ class Walk:
         return JobId(self.seen[name])
 
 
-Take = Callable[[Walk], Awaitable[None]]
+Check = Callable[[Walk], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Step:
     """One step: its kind of user, the expected behaviour as a sentence, and its check."""
 
-    who: str
-    says: str
-    take: Take
+    user: str
+    behaviour: str
+    check: Check
 
 
 class Steps:
     """The steps of one kind of user, in the order in which they are written.
 
     Args:
-        who: the kind of user that takes them.
+        user: the kind of user, for the names of the steps.
     """
 
-    def __init__(self, who: str) -> None:
-        self._who = who
+    def __init__(self, user: str) -> None:
+        self._user = user
         self._steps: list[Step] = []
 
-    def __call__(self, says: str) -> Callable[[Take], Take]:
+    def __call__(self, behaviour: str) -> Callable[[Check], Check]:
         """Add a step."""
 
-        def add(take: Take) -> Take:
-            self._steps.append(Step(self._who, says, take))
-            return take
+        def add(check: Check) -> Check:
+            self._steps.append(Step(self._user, behaviour, check))
+            return check
 
         return add
 

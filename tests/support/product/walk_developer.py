@@ -15,7 +15,7 @@ from pylon_client.v1 import (
     Weight,
 )
 from pylon_devnet.population import hotkey
-from tests.support.product.job_deployment import becomes, is_parked
+from tests.support.product.job_deployment import is_deferred, wait_until
 from tests.support.product.secret_texts import SHORT_SECRET
 from tests.support.product.walk import Steps, Walk
 
@@ -41,7 +41,7 @@ async def _(walk: Walk) -> None:
         assert len((await client.identity.get_latest_neurons()).neurons) == 3
 
 
-@step("a client without an identity says what is missing when one is used")
+@step("the error of a client without an identity names the missing setting")
 async def _(walk: Walk) -> None:
     async with walk.client() as client:
         with pytest.raises(PylonMisconfigured, match="identity"):
@@ -122,7 +122,7 @@ async def _(walk: Walk) -> None:
     assert sum(counts[hotkey(1, 0)].values()) == 1
 
 
-@step("weights of a stranger are left out and reported")
+@step("weights of unregistered hotkeys are left out and reported")
 async def _(walk: Walk) -> None:
     keys, stranger = await hotkeys(walk), neuron(2, 5)
     async with walk.client("sn1") as client:
@@ -139,21 +139,21 @@ async def _(walk: Walk) -> None:
             await client.identity.put_weights({keys[1]: Weight(-1.0)})
 
 
-@step("weights that the chain does not take yet wait for their block")
+@step("weights that the chain rate-limits wait")
 async def _(walk: Walk) -> None:
     keys = await hotkeys(walk)
     await walk.control("/set-hyperparameter", netuid=1, item="WeightsSetRateLimit", value=5000)
     async with walk.client("sn1") as client:
         put = await client.identity.put_weights({keys[4]: Weight(1.0)})
-        job = await becomes(client.identity, put.job_id, is_parked)
+        job = await wait_until(client.identity, put.job_id, is_deferred)
     assert job.state is JobState.WAITING
-    walk.seen["parked"] = job.job_id
+    walk.seen["deferred"] = job.job_id
 
 
 @step("the reason for waiting is the chain's rate limit, with the block")
 async def _(walk: Walk) -> None:
     async with walk.client("sn1") as client:
-        job = await client.identity.get_job(walk.job("parked"))
+        job = await client.identity.get_job(walk.job("deferred"))
     assert job.last_error is not None
     assert job.last_error.code is ErrorCode.RATE_LIMITED
     assert job.retry_at_block is not None
@@ -164,7 +164,7 @@ async def _(walk: Walk) -> None:
     keys = await hotkeys(walk)
     async with walk.client("sn1") as client:
         newer = await client.identity.put_weights({keys[5]: Weight(1.0)})
-        old = await client.identity.get_job(walk.job("parked"))
+        old = await client.identity.get_job(walk.job("deferred"))
     assert (old.state, old.superseded_by) == (JobState.SUPERSEDED, newer.job_id)
     walk.seen["newer"] = newer.job_id
 
@@ -177,7 +177,7 @@ async def _(walk: Walk) -> None:
     await walk.control("/set-hyperparameter", netuid=1, item="WeightsSetRateLimit", value=0)
 
 
-@step("on a subnet of timelocked weights they are committed, with the round of their reveal")
+@step("weights on a commit-reveal subnet are committed, with the round of their reveal")
 async def _(walk: Walk) -> None:
     keys = await hotkeys(walk, 12)
     async with walk.client("sn12") as client:
@@ -203,7 +203,7 @@ async def _(walk: Walk) -> None:
     assert answer.commitments[neuron(2, 0)] == "0x776a"
 
 
-@step("the typed form says that it is data")
+@step("the typed commitment contains the data")
 async def _(walk: Walk) -> None:
     async with walk.client() as client:
         answer = await client.open_access.get_typed_commitment(NetUid(2), neuron(2, 0))
@@ -247,14 +247,14 @@ async def _(walk: Walk) -> None:
     assert "private" not in response.text
 
 
-@step("a miner without a certificate is not found")
+@step("the certificate of a miner without one is not found")
 async def _(walk: Walk) -> None:
     async with walk.client() as client:
         with pytest.raises(PylonNotFound):
             await client.open_access.get_certificate(NetUid(2), neuron(2, 7))
 
 
-@step("the list of jobs comes in pages")
+@step("jobs are listed in pages")
 async def _(walk: Walk) -> None:
     async with walk.client("sn1") as client:
         first = await client.identity.get_jobs(limit=1)
@@ -263,12 +263,12 @@ async def _(walk: Walk) -> None:
     assert first.jobs[0].job_id != second.jobs[0].job_id
 
 
-@step("the round of drand that the chain has seen is a number")
+@step("the last stored drand round can be read")
 async def _(walk: Walk) -> None:
     assert (await walk.get("/api/v1/block/latest/drand/last_stored_round")).status_code == 200
 
 
-@step("EVM addresses can be asked for")
+@step("EVM addresses can be read")
 async def _(walk: Walk) -> None:
     response = await walk.get("/api/v1/subnet/1/block/latest/evm_associations")
     assert response.status_code == 200

@@ -1,4 +1,4 @@
-"""The walk of any user at first contact: the failures that wrong use and wrong settings cause."""
+"""The walk of a first-time user: failures caused by wrong use and wrong settings."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.support.product.walk import NEURONS, Steps, Walk, problem
 step = FIRST_CONTACT = Steps("anybody")
 
 
-@step("HEAD answers as GET does, without a body")
+@step("HEAD has the status of GET, without a body")
 async def _(walk: Walk) -> None:
     for path in ("/health", NEURONS):
         response = await walk.send("HEAD", path)
@@ -26,7 +26,7 @@ async def _(walk: Walk) -> None:
     assert (await walk.send("HEAD", NEURONS)).headers["etag"]
 
 
-@step("a compressed body is refused as such")
+@step("a compressed request body is refused with 415")
 async def _(walk: Walk) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     path = "/api/v1/identity/sn2/subnet/2/weights"
@@ -44,7 +44,7 @@ async def _(walk: Walk) -> None:
         client.open_access.get_latest_neurons(NetUid(1))
 
 
-@step("the command takes -h")
+@step("the command accepts -h")
 async def _(walk: Walk) -> None:
     ended = await walk.command("-h")
     assert (ended.code, "Usage" in ended.out) == (0, True)
@@ -71,14 +71,14 @@ async def _(walk: Walk) -> None:
     assert "PYLON_OPEN_ACESS_TOKEN" in ended.err
 
 
-@step("the check is there as JSON")
+@step("`pylon check --json` prints JSON")
 async def _(walk: Walk) -> None:
     ended = await walk.command("check", "--json")
     assert ended.code == 0, ended
     assert json.loads(ended.out)
 
 
-@step("the jobs are there as JSON")
+@step("`pylon jobs ls --json` prints JSON")
 async def _(walk: Walk) -> None:
     ended = await walk.command("jobs", "ls", "--json")
     assert ended.code == 0, ended
@@ -106,13 +106,13 @@ async def _(walk: Walk) -> None:
     assert states[-1] == "CONFIRMED"
 
 
-@step("the worker says which block it published last")
+@step("the worker's metrics have the last published block")
 async def _(walk: Walk) -> None:
     text = await walk.metrics(walk.worker_url)
     assert re.search(r"^pylon_last_published_block [1-9]", text, re.MULTILINE)
 
 
-@step("the worker says how old that is")
+@step("the worker's metrics have the age of that block")
 async def _(walk: Walk) -> None:
     text = await walk.metrics(walk.worker_url)
     found = re.search(r"^pylon_last_published_age_seconds (\S+)$", text, re.MULTILINE)
@@ -120,7 +120,7 @@ async def _(walk: Walk) -> None:
     assert float(found[1]) < 60
 
 
-@step("a second one in the same home says whose it is")
+@step("a second `pylon up` in the same home fails with one line")
 async def _(walk: Walk) -> None:
     ended = await walk.command("up", "--devnet")
     assert ended.code == 1

@@ -71,7 +71,7 @@ async def _(walk: Walk) -> None:
     assert block["timestamp"] > 0
 
 
-@step("the latest neurons name the block that they are of")
+@step("the latest neurons name their block")
 async def _(walk: Walk) -> None:
     response = await walk.get(NEURONS)
     walk.seen["block"] = response.json()["block"]["number"]
@@ -85,7 +85,7 @@ async def _(walk: Walk) -> None:
     assert (again["block"]["number"], len(again["neurons"])) == (number, 256)
 
 
-@step("recent neurons are there")
+@step("recent neurons can be read")
 async def _(walk: Walk) -> None:
     recent = (await walk.get("/api/v1/subnet/1/block/recent/neurons")).json()
     assert len(recent["neurons"]) == 256
@@ -133,7 +133,7 @@ async def _(walk: Walk) -> None:
     assert "999" in problem(response, 404, "NOT_FOUND")
 
 
-@step("a netuid that is not a number is a wrong request")
+@step("a netuid that is not a number is an invalid request")
 async def _(walk: Walk) -> None:
     problem(await walk.get("/api/v1/subnet/one/block/latest/neurons"), 400, "INVALID")
 
@@ -144,7 +144,7 @@ async def _(walk: Walk) -> None:
     problem(response, 404, "NOT_FOUND")
 
 
-@step("a path that does not exist is answered in JSON")
+@step("the error for an unknown path is JSON")
 async def _(walk: Walk) -> None:
     assert (await walk.get("/api/v1/nothing")).json()["status_code"] == 404
 
@@ -185,7 +185,7 @@ async def _(walk: Walk) -> None:
     assert missing.value.code == "NOT_FOUND"
 
 
-@step("the client says when nothing answers at its address")
+@step("the client raises an error if no service listens at its address")
 async def _(walk: Walk) -> None:
     (port,) = free_ports(1)
     with (
@@ -214,25 +214,25 @@ async def _(walk: Walk) -> None:
     assert stream.events[0][0] == "neurons"
 
 
-@step("the stream of a subnet that is not tracked says so")
+@step("the stream of an untracked subnet is not found")
 async def _(walk: Walk) -> None:
     problem(await walk.get("/api/v1/subnet/7/neurons/stream"), 404, "NOT_FOUND")
 
 
-@step("the command says its version")
+@step("the command prints its version")
 async def _(walk: Walk) -> None:
     ended = await walk.command("--version")
     assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
-@step("the command's help lists what it can do")
+@step("the help lists all commands")
 async def _(walk: Walk) -> None:
     ended = await walk.command("--help")
     for name in ("up", "worker", "check", "watch", "jobs", "backup", "restore", "nats-conf"):
         assert f" {name} " in ended.out
 
 
-@step("a mistyped command is a line, not a traceback")
+@step("a mistyped command fails without a traceback")
 async def _(walk: Walk) -> None:
     ended = await walk.command("upp")
     assert ended.code == 2

@@ -12,7 +12,7 @@ step = OPERATOR = Steps("operator")
 OWN = "/api/v1/identity/sn2/subnet/2"
 
 
-@step("an identity's path asks for its token")
+@step("an identity's path requires its token")
 async def _(walk: Walk) -> None:
     problem(await walk.get(f"{OWN}/block/latest/neurons"), 401, "UNAUTHENTICATED")
 
@@ -27,7 +27,7 @@ async def _(walk: Walk) -> None:
     assert len((await walk.get(f"{OWN}/block/latest/neurons", "sn2")).json()["neurons"]) == 16
 
 
-@step("an identity on another subnet than its own is sent to the right one")
+@step("a request for another subnet than the identity's is redirected")
 async def _(walk: Walk) -> None:
     path = "/api/v1/identity/sn2/subnet/1/block/latest/neurons"
     response = await walk.get(path, "sn2", follow_redirects=False)
@@ -56,14 +56,14 @@ async def _(walk: Walk) -> None:
     assert response.status_code == 403
 
 
-@step("the subnet takes weights at any time, as the walk goes on")
+@step("the rate limits of the simulated chain can be disabled")
 async def _(walk: Walk) -> None:
     for netuid in (1, 2, 12):
         for item in ("WeightsSetRateLimit", "MinAllowedWeights", "ServingRateLimit"):
             await walk.control("/set-hyperparameter", netuid=netuid, item=item, value=0)
 
 
-@step("weights are put with curl, and the published text comes back")
+@step("the response to weights has the published text")
 async def _(walk: Walk) -> None:
     neurons = list((await walk.get("/api/v1/subnet/2/block/latest/neurons")).json()["neurons"])
     walk.seen["neurons"] = neurons
@@ -84,7 +84,7 @@ async def _(walk: Walk) -> None:
     problem(await walk.send("PUT", f"{OWN}/weights", "sn1", json=weights), 403, "FORBIDDEN")
 
 
-@step("the failure names weights that are not numbers")
+@step("the error names weights that are not numbers")
 async def _(walk: Walk) -> None:
     hotkey = walk.seen["neurons"][1]
     response = await walk.send("PUT", f"{OWN}/weights", "sn2", json={"weights": {hotkey: "much"}})
@@ -92,7 +92,7 @@ async def _(walk: Walk) -> None:
     assert hotkey in response.text
 
 
-@step("weights without any are refused")
+@step("an empty set of weights is refused")
 async def _(walk: Walk) -> None:
     response = await walk.send("PUT", f"{OWN}/weights", "sn2", json={"weights": {}})
     problem(response, 400, "INVALID")
@@ -113,7 +113,7 @@ async def _(walk: Walk) -> None:
     walk.seen["included"] = job.included_block
 
 
-@step("the status of the weights at a block can be asked for")
+@step("the status of the weights at a block can be read")
 async def _(walk: Walk) -> None:
     path = f"{OWN}/mechanism/0/block/{walk.seen['included']}/weights/status"
     assert (await walk.get(path, "sn2")).status_code == 200
@@ -143,7 +143,7 @@ async def _(walk: Walk) -> None:
     problem(await walk.get(path, "sn1"), 404, "NOT_FOUND")
 
 
-@step("metrics ask for their token")
+@step("metrics require their token")
 async def _(walk: Walk) -> None:
     assert (await walk.get("/metrics")).status_code in {401, 403}
 
@@ -170,7 +170,7 @@ async def _(walk: Walk) -> None:
     assert identity_token("sn2") not in text
 
 
-@step("a request id is handed back")
+@step("a request id is returned")
 async def _(walk: Walk) -> None:
     response = await walk.get(NEURONS, headers={"X-Request-Id": "walk-1"})
     assert response.headers["X-Request-Id"] == "walk-1"
@@ -190,20 +190,20 @@ async def _(walk: Walk) -> None:
     assert json.loads(ended.out)["included_block"] == walk.seen["included"]
 
 
-@step("`pylon jobs cancel` leaves what has ended as it is")
+@step("`pylon jobs cancel` does not change an ended job")
 async def _(walk: Walk) -> None:
     ended = await walk.command("jobs", "cancel", walk.seen["weights"])
     assert "CONFIRMED" in ended.out
 
 
-@step("`pylon check` finds nothing in the way, of the Pylon that runs here")
+@step("`pylon check` finds no problem of the running Pylon")
 async def _(walk: Walk) -> None:
     ended = await walk.command("check")
     assert ended.code == 0, ended
     assert "This is about the Pylon that runs from" in ended.out
 
 
-@step("`pylon nats-conf` writes users, and keeps the file private")
+@step("`pylon nats-conf` writes users to a private file")
 async def _(walk: Walk) -> None:
     ended = await walk.command(
         *("nats-conf", "--out", "users/access.conf"),
@@ -216,14 +216,14 @@ async def _(walk: Walk) -> None:
     assert 'user: "sn12"' in path.read_text()
 
 
-@step("a wrong setting ends the start with its name")
+@step("the error for an invalid setting names it")
 async def _(walk: Walk) -> None:
     wrong = {"PYLON_BRIDGE_MAX_REQUESTS": "0", "PYLON_HOME": "second"}
     ended = await walk.command("up", "--devnet", **wrong)
     assert (ended.code, "PYLON_BRIDGE_MAX_REQUESTS" in ended.err) == (2, True), ended
 
 
-@step("a second one on the same ports says which port is taken")
+@step("the error of a second instance names the used port")
 async def _(walk: Walk) -> None:
     port = str(walk.product.port)
     ended = await walk.command("up", "--devnet", "--port", port, PYLON_HOME="second")

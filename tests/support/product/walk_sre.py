@@ -20,7 +20,7 @@ PARTS = {"worker": "pylon worker", "bridge": "-m bridge", "NATS": "nats-server"}
 
 
 async def kill(walk: Walk, part: str) -> None:
-    """Kill a process of the tree, and wait until the supervisor has another one running."""
+    """Kill a process of the tree, and wait until the supervisor has replaced it."""
     before = walk.product.child(PARTS[part])
     os.kill(before, signal.SIGKILL)
 
@@ -65,7 +65,7 @@ async def _(walk: Walk) -> None:
     await comes_true(is_ready)
 
 
-@step("the worker says that it publishes")
+@step("the worker's metrics show that it is the publisher")
 async def _(walk: Walk) -> None:
     assert re.search(
         r"^pylon_publisher_leader 1\.0$", await walk.metrics(walk.worker_url), re.MULTILINE
@@ -101,57 +101,57 @@ async def _(walk: Walk) -> None:
         assert re.search(r"^pylon_nats_connected.* 1\.0$", await walk.metrics(url), re.MULTILINE)
 
 
-@step("each process says its version")
+@step("the metrics of each process have its version")
 async def _(walk: Walk) -> None:
     for url in (walk.product.url, walk.worker_url):
         assert "pylon_build_info{" in await walk.metrics(url)
 
 
-@step("the worker shows its metrics to nobody without the token")
+@step("the worker's metrics require the token")
 async def _(walk: Walk) -> None:
     assert (await walk.worker_get("/metrics")).status_code in {401, 403}
 
 
-@step("files with secrets are the owner's alone")
+@step("only the owner can read files with secrets")
 async def _(walk: Walk) -> None:
     home = walk.product.folder / "home"
     for path in (home / "running.json", home / "devnet" / "nats" / "nats.conf"):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-@step("a killed bridge comes back")
+@step("a killed bridge is restarted")
 async def _(walk: Walk) -> None:
     await kill(walk, "bridge")
     await grows(walk, 0)
 
 
-@step("a killed worker comes back, and blocks go on")
+@step("a killed worker is restarted, and publishing continues")
 async def _(walk: Walk) -> None:
     before = await best(walk)
     await kill(walk, "worker")
     await grows(walk, before + 2)
 
 
-@step("a killed NATS comes back, and blocks go on")
+@step("a killed NATS is restarted, and publishing continues")
 async def _(walk: Walk) -> None:
     before = await best(walk)
     await kill(walk, "NATS")
     await grows(walk, before + 2)
 
 
-@step("nothing that was confirmed is lost by that")
+@step("no confirmed job is lost by the restarts")
 async def _(walk: Walk) -> None:
     async with walk.client("sn2") as client:
         assert (await client.identity.get_job(walk.job("weights"))).state is JobState.CONFIRMED
 
 
-@step("the log names what was killed")
+@step("the log names the killed processes")
 async def _(walk: Walk) -> None:
     for name in ("worker", "bridge", "NATS"):
         assert re.search(rf"{name} ended with code", walk.product.output), name
 
 
-@step("a chain that answers nothing is a bad gateway, and recent neurons are there")
+@step("without the chain, reads fail with 502 or 504, and recent neurons are served")
 async def _(walk: Walk) -> None:
     walk.seen["best"] = await best(walk)
     await walk.control("/refuse-connections", seconds=4)
@@ -175,7 +175,7 @@ async def _(walk: Walk) -> None:
     assert (walk.product.folder / "running.zip").stat().st_mode & 0o777 == 0o600
 
 
-@step("the backup holds the jobs, by the genesis of their chain")
+@step("the backup contains the jobs and the genesis hash of their chain")
 async def _(walk: Walk) -> None:
     backup = BackupFile(walk.product.folder / "running.zip", "running.zip")
     keys = {entry.key for entry in backup.entries()}
@@ -217,7 +217,7 @@ async def _(walk: Walk) -> None:
             await asyncio.sleep(0.05)
 
 
-@step("the passwords of the run are gone from the home")
+@step("the passwords of the run are removed from the home")
 async def _(walk: Walk) -> None:
     assert not (walk.product.folder / "home" / "running.json").exists()
 
@@ -240,18 +240,18 @@ async def _(walk: Walk) -> None:
     assert keys["running.zip"] == keys["again.zip"]
 
 
-@step("it starts again on the same home")
+@step("`pylon up` starts again with the same home")
 async def _(walk: Walk) -> None:
     await walk.product.start()
     assert "Pylon is ready" in walk.product.output
 
 
-@step("the chain goes on where it was")
+@step("the chain continues from its last block")
 async def _(walk: Walk) -> None:
     await grows(walk, walk.seen["best"])
 
 
-@step("the jobs of before are still there")
+@step("earlier jobs are still stored")
 async def _(walk: Walk) -> None:
     async with walk.client("sn2", over_nats=True) as client:
         job = await client.identity.get_job(walk.job("weights"))

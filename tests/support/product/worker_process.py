@@ -1,4 +1,4 @@
-"""A worker as its users run it: `pylon worker`, a process with settings in its environment."""
+"""`pylon worker` as a process with settings in its environment."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ class WorkerProcess:
     """A `pylon worker` and its log.
 
     Attributes:
-        process: as it was started.
-        log: the text that it has logged so far.
+        process: the child process.
+        log: everything that it has logged so far.
     """
 
     def __init__(self, process: PreloadedProcess, folder: Path) -> None:
@@ -34,21 +34,21 @@ class WorkerProcess:
         self._reading = asyncio.create_task(self._read())
 
     async def logs(self, text: str, *, times: int = 1) -> None:
-        """Wait until it has logged a text a number of times; fail if it ends before."""
+        """Wait until the log contains a text a number of times; fail if the process ends before."""
         async with asyncio.timeout(HANGS_AFTER_S):
             while self.log.count(text) < times:
                 assert not self._reading.done(), f"ended without {text!r}: {self.log}"
                 await asyncio.sleep(POLL_S)
 
     async def ends(self) -> int:
-        """Return its exit code, once it has ended by itself."""
+        """Wait until the process ends by itself, and return its exit code."""
         async with asyncio.timeout(HANGS_AFTER_S):
             code = await self.process.wait()
             await self._reading
         return code
 
     async def kill(self) -> None:
-        """Kill it without warning, if it still runs."""
+        """Send SIGKILL if the process still runs."""
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGKILL)

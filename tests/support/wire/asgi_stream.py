@@ -10,7 +10,7 @@ from tests.support.product.eventually import eventually
 
 
 class Stream:
-    """A GET of a stream of an app in this process, which the usual test client would buffer."""
+    """A GET of a stream of an app in this process, without the buffer of httpx's ASGI transport."""
 
     def __init__(self, client: httpx.AsyncClient, path: str, **headers: str) -> None:
         transport: Any = client._transport

@@ -15,9 +15,9 @@ class EventStream:
     """A subscriber's stream of server-sent events.
 
     Attributes:
-        status: of the response.
-        ids: the ids of the values, in the order they came.
-        events: every event as its name and its data.
+        status: status of the response.
+        ids: ids of the events, in the order of arrival.
+        events: name and data of every event.
         comments: number of comments received.
         has_ended: whether the server has ended it.
     """
@@ -34,11 +34,11 @@ class EventStream:
         return [name for name, _ in self.events]
 
     async def has(self, count: int) -> None:
-        """Wait for a number of values."""
+        """Wait until a number of events with ids has arrived."""
         await eventually(lambda: len(self.ids) >= count)
 
     async def reaches(self, number: int) -> None:
-        """Wait for the value of a block or a later one."""
+        """Wait until the event of a block, or of a later block, has arrived."""
         await eventually(lambda: bool(self.ids) and self.ids[-1] >= number)
 
     async def ends(self) -> None:

@@ -17,8 +17,8 @@ class FakeStream:
 
     Attributes:
         events: the stored events.
-        refusals: number of the next publishes that are lost, without a reply.
-        unanswered: number of the next publishes that are stored, but whose reply is lost.
+        refusals: number of next publishes that fail and are not stored.
+        unanswered: number of next publishes that are stored, but fail with a lost reply.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Messages that may come over the wire, valid and invalid ones, generated from a seed.
+"""Generate valid and invalid NATS messages from a seed.
 
-Hypothesis draws the parts, and the same seed combines them into messages: drawing a whole message
-would take longer than sending it.
+Hypothesis draws the parts once, and a random source with the same seed combines them: drawing a
+whole message takes longer than sending it.
 """
 
 import json
@@ -33,7 +33,7 @@ from tests.support.wire import wire_strategies as strategies
 AnyOperation = Operation[Any, Any]
 
 WAITING = (SET_COMMITMENT, SET_REVEALED_COMMITMENT, GENERATE_CERTIFICATE)
-"""Operations whose reply waits for the chain; this run sets a short deadline for them."""
+"""Operations whose reply waits for the chain; their requests get a short deadline."""
 WAIT_S = 0.5
 CONTROL_LINE_MAX_BYTES = 3900
 USERS = ("open", "bridge", *SUBNETS)
@@ -58,7 +58,7 @@ class WireMessage:
 
     Attributes:
         user: the sender.
-        headers: the whole block, as bytes; empty for none.
+        headers: encoded header block; empty without headers.
         operation: the requested operation, if its subject names one.
     """
 
@@ -74,7 +74,7 @@ class Corpus:
     """The parts, and messages made of them.
 
     Args:
-        number: the seed.
+        number: seed.
         parts: number of parts of each kind.
     """
 
@@ -135,21 +135,21 @@ class Corpus:
     def announcement(self) -> bytes:
         """Return an announcement of a signer, in which any part may be invalid."""
         random = self.random
-        right = random.choice(strategies.ANNOUNCEMENTS)
+        valid = random.choice(strategies.ANNOUNCEMENTS)
         match random.randint(0, 5):
             case 0:
                 return random.choice(self.raw_bodies)
             case 1:
                 return random.choice(strategies.HUGE_BODIES)
             case 2:
-                body = json.dumps(right).encode()
+                body = json.dumps(valid).encode()
                 return body[: random.randrange(len(body))]
             case 3:
-                return json.dumps(random.choice([*self.json, {}, [right], {"hotkey": ""}])).encode()
+                return json.dumps(random.choice([*self.json, {}, [valid], {"hotkey": ""}])).encode()
             case _:
-                return self.mutated(right)
+                return self.mutated(valid)
 
-    def _right(self, operation: AnyOperation) -> dict[str, Any]:
+    def _valid_params(self, operation: AnyOperation) -> dict[str, Any]:
         return {
             name: self.random.choice(self._good[name]) for name in operation.params.model_fields
         }
@@ -158,28 +158,30 @@ class Corpus:
         random = self.random
         operation = random.choice(NATS_OPERATIONS)
         user, subject = self._addressed(operation)
-        asked: AnyOperation | None = operation
+        requested: AnyOperation | None = operation
         headers = self.headers() if random.random() < 0.4 else b""
         kind = random.random()
         if kind < 0.02:
-            headers, body = b"", json.dumps(self._right(operation)).encode()
+            headers, body = b"", json.dumps(self._valid_params(operation)).encode()
         elif kind < 0.1 and operation not in WRITE_OPERATIONS:
-            body = json.dumps(self._right(operation)).encode()
+            body = json.dumps(self._valid_params(operation)).encode()
         elif kind < 0.101:
             body = random.choice(strategies.HUGE_BODIES)
         elif kind < 0.2:
             body = random.choice(self.raw_bodies)
         else:
-            body = self.mutated(self._right(operation))
+            body = self.mutated(self._valid_params(operation))
         if random.random() < 0.3:
-            subject, asked = b".".join([*random.choice(ROOTS), *self.tokens(4)]) or b"x", None
+            subject, requested = b".".join([*random.choice(ROOTS), *self.tokens(4)]) or b"x", None
             user = random.choice(USERS)
         if random.random() < 0.1:
             user = random.choice(USERS)
         reply = self._reply(user, number)
         if len(subject) + len(reply) > CONTROL_LINE_MAX_BYTES:
-            subject, asked = subject[:20], None
-        return WireMessage(user, subject, reply, _impatient(asked, headers), body, asked)
+            subject, requested = subject[:20], None
+        return WireMessage(
+            user, subject, reply, _with_short_deadline(requested, headers), body, requested
+        )
 
     def _addressed(self, operation: AnyOperation) -> tuple[str, bytes]:
         random = self.random
@@ -203,11 +205,11 @@ class Corpus:
                 return b"%b.%d" % (inbox_prefix(owner).encode(), number)
 
 
-def _impatient(operation: AnyOperation | None, headers: bytes) -> bytes:
+def _with_short_deadline(operation: AnyOperation | None, headers: bytes) -> bytes:
     """Return headers with a short deadline for a request that may wait for the chain."""
     if operation not in WAITING:
         return headers
-    is_sound = headers.startswith(b"NATS/1.0\r\n") and headers.endswith(b"\r\n\r\n")
-    begin = headers[:-2] if is_sound else b"NATS/1.0\r\n"
+    is_complete = headers.startswith(b"NATS/1.0\r\n") and headers.endswith(b"\r\n\r\n")
+    begin = headers[:-2] if is_complete else b"NATS/1.0\r\n"
     deadline = wire_headers.encode_deadline(WAIT_S).encode()
     return begin + b"%b: %b\r\n\r\n" % (wire_headers.DEADLINE.encode(), deadline)

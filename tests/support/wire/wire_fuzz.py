@@ -1,4 +1,4 @@
-"""A flood of messages to a worker, and the outcome of each of them."""
+"""Send many messages to a worker, and check the outcome of each one."""
 
 import asyncio
 from collections import Counter
@@ -37,9 +37,9 @@ class Tally:
 
     Attributes:
         sent: messages.
-        outcomes: expected outcomes by the rules.
-        codes: of the failures that came; None counts the successes.
-        stored: number of messages that streams have stored (True) and refused (False).
+        outcomes: number of messages by expected outcome.
+        codes: number of replies by error code; None counts successes.
+        stored: number of messages that streams have stored (True) or refused (False).
         denials: permission violations that the server reported.
         wrong: replies that violate the contract, or should not have been sent.
     """
@@ -68,12 +68,12 @@ class Flood:
         self._checker = ReplyChecker()
         self._raw: dict[str, RawNats] = {}
         self._waiting: dict[bytes, WireMessage] = {}
-        self._some_came = asyncio.Event()
+        self._received = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             for user in (*USERS, WORKER_USER):
-                raw = RawNats(self._url, user, self._passwords[user], self._take)
+                raw = RawNats(self._url, user, self._passwords[user], self._on_message)
                 self._raw[user] = await stack.enter_async_context(raw)
                 # Of the workers' inbox only the acknowledgements of this connection.
                 which = "ack.>" if user == WORKER_USER else ">"
@@ -91,14 +91,14 @@ class Flood:
         await self._closing.aclose()
 
     async def send(self, messages: Iterable[WireMessage]) -> None:
-        """Send messages, few enough at once that a worker rejects none."""
+        """Send messages; the number in flight is limited so that a worker rejects none."""
         for sent in messages:
             self.tally.sent += 1
             outcome = self._rules.outcome(sent)
             self.tally.outcomes[outcome] += 1
             if outcome is Outcome.ANSWERED:
                 while len(self._waiting) >= IN_FLIGHT_MAX:
-                    await self._until_some_come()
+                    await self._wait_for_reply()
                 assert sent.reply not in self._waiting
                 self._waiting[sent.reply] = sent
             self._raw[sent.user].publish(
@@ -110,27 +110,25 @@ class Flood:
     async def settle(self) -> None:
         """Return when every message has its outcome."""
         while self._waiting:
-            await self._until_some_come()
+            await self._wait_for_reply()
         for raw in self._raw.values():
             await raw.flush()
         self.tally.denials = sum(len(raw.errors) for raw in self._raw.values())
 
-    async def _until_some_come(self) -> None:
-        self._some_came.clear()
+    async def _wait_for_reply(self) -> None:
+        self._received.clear()
         try:
             async with asyncio.timeout(HANGS_AFTER_S):
-                await self._some_came.wait()
+                await self._received.wait()
         except TimeoutError:
             shown = list(self._waiting.values())[:SHOWN]
             raise AssertionError(f"{len(self._waiting)} were not answered: {shown}") from None
 
-    def _take(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
+    def _on_message(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
         sent = self._waiting.pop(subject, None)
-        self._some_came.set()
+        self._received.set()
         if sent is None:
-            self.tally.wrong.append(
-                f"a reply that nobody waits for, at {subject!r}: {body[:200]!r}"
-            )
+            self.tally.wrong.append(f"an unexpected reply at {subject!r}: {body[:200]!r}")
             return
         if sent.subject.startswith(b"$SRV."):
             self.tally.codes[None] += 1

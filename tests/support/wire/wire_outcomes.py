@@ -25,15 +25,14 @@ _DISCOVERY = re.compile(rb"\$SRV\.(PING|INFO|STATS)(\.pylon)?")
 class Outcome(StrEnum):
     """The outcome of a message.
 
-    ANSWERED: exactly one reply arrives at its inbox.
-    ANSWERED_TO_NOBODY: it is answered, but no client subscribes to its inbox.
-    DENIED: the server refuses it, because its user may not publish there.
-    NO_INBOX: its reply subject is missing or is not an inbox; it is not answered.
-    FOREIGN_INBOX: it is a request of an identity with a reply subject of another user.
-    SERVER_INBOX: its reply subject is an inbox of a worker, which waits there for JetStream.
+    ANSWERED: exactly one reply arrives at the inbox of the sender.
+    ANSWERED_TO_NOBODY: a reply is sent, but no client subscribes to the inbox.
+    DENIED: the server refuses the message, because its user may not publish on the subject.
+    NO_INBOX: the reply subject is missing or is not an inbox; no reply is sent.
+    FOREIGN_INBOX: a request of an identity with the inbox of another user as its reply subject.
+    SERVER_INBOX: the reply subject is an inbox of a worker; no reply is sent.
     NOT_STORED: a worker published it on a subject that no stream stores.
-    NOT_ASKED: it is on a subject of service discovery that is not a request to Pylon, or on a
-        subject of cancellations.
+    NOT_ASKED: the subject belongs to service discovery of other services or to cancellations.
     """
 
     ANSWERED = "answered"
@@ -80,8 +79,8 @@ class Rules:
             case [b"pylon", b"v1", b"identity", name, _] if inbox[1] not in {name, b"bridge"}:
                 return Outcome.FOREIGN_INBOX
             case _:
-                is_heard = len(inbox) > 2 and inbox[1].decode() in self._users
-                return Outcome.ANSWERED if is_heard else Outcome.ANSWERED_TO_NOBODY
+                has_subscriber = len(inbox) > 2 and inbox[1].decode() in self._users
+                return Outcome.ANSWERED if has_subscriber else Outcome.ANSWERED_TO_NOBODY
 
 
 def may(subject: bytes, patterns: tuple[str, ...]) -> bool:
@@ -95,7 +94,7 @@ def _matches(tokens: list[bytes], pattern: list[bytes]) -> bool:
     if pattern[-1] == b">":
         return len(tokens) >= len(pattern) and _matches(tokens[: len(pattern) - 1], pattern[:-1])
     return len(tokens) == len(pattern) and all(
-        wanted in {b"*", token} for wanted, token in zip(pattern, tokens, strict=True)
+        expected in {b"*", token} for expected, token in zip(pattern, tokens, strict=True)
     )
 
 
@@ -107,16 +106,16 @@ class ReplyChecker:
 
     def code_of(self, sent: WireMessage, headers: bytes, body: bytes) -> ErrorCode | None:
         """Return the code of a failure, None for a success; fail on any other reply."""
-        told = dict(_fields(headers))
-        assert told[wire_headers.CONTRACT] == CONTRACT_VERSION
-        error = told.get(wire_headers.ERROR)
+        reply_headers = dict(_fields(headers))
+        assert reply_headers[wire_headers.CONTRACT] == CONTRACT_VERSION
+        error = reply_headers.get(wire_headers.ERROR)
         if error is not None:
             failure = Failure.model_validate_json(body)
             kind = FAILURE_KINDS[failure.code]
             assert failure.code == ErrorCode(error)
             assert failure.retryable == kind.retryable
-            assert told[wire_headers.SERVICE_ERROR_CODE] == str(kind.http_status)
-            assert told[wire_headers.SERVICE_ERROR]
+            assert reply_headers[wire_headers.SERVICE_ERROR_CODE] == str(kind.http_status)
+            assert reply_headers[wire_headers.SERVICE_ERROR]
             return failure.code
         key = (sent.operation.name if sent.operation else "", hash(body))
         if sent.operation is not None and key not in self._known:

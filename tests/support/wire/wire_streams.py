@@ -1,4 +1,4 @@
-"""Messages that a broken worker, or one of another version, may put into the workers' streams."""
+"""Invalid messages that a faulty worker, or one of another version, may put into streams."""
 
 from collections.abc import Iterator
 from typing import Any

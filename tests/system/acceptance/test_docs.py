@@ -1,6 +1,6 @@
-"""Every block of code in the README and in docs/ does what it says.
+"""Run every block of code in the README and in docs/.
 
-A block that cannot run here follows a line `<!-- not run: why -->`, and is skipped with that
+A block that cannot run here follows a line `<!-- not run: reason -->`, and is skipped with that
 reason. Python runs unchanged against `pylon up --devnet`, except for the default addresses, which
 are replaced; blocks of tests run in pytest; blocks of settings are read as settings.
 """
@@ -22,7 +22,7 @@ from tests.support.product.product import Product
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
+# Diagrams, and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}
 SETTING = re.compile(r"\s*(#.*|[A-Z0-9_{}…]+=.*)?")
 # Variables of an operator's shell, in addition to the page's own.
@@ -93,7 +93,7 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pr
 
 
 def at_the_product(code: str, product: Product) -> str:
-    """The code with the product's addresses instead of the default ones."""
+    """Return the code with the product's addresses instead of the default ones."""
     for default, port in (
         (8000, product.port),
         (4222, product.nats_port),
@@ -141,14 +141,14 @@ async def test_a_block_of_code_works(block: Block, product: Product, tmp_path: P
         printed = await run(tmp_path, sys.executable, "-W", "error", "-c", RUN_SCRIPT, "block.py")
         assert printed.strip() or "print(" not in code
     else:
-        assert block.language == "bash", f"{block}: nobody knows how to run {block.language!r}"
+        assert block.language == "bash", f"{block}: unknown language {block.language!r}"
         shell = ("bash", "-euo", "pipefail", "-c")
         home = {"PYLON_HOME": str(product.folder / "home")}
         assert (await run(tmp_path, *shell, code, **OPERATORS, **home)).strip()
 
 
 def test_there_are_blocks_and_most_of_them_run() -> None:
-    # An engine or a cluster runs the rest of the pages about deployment; tests/deploy has them.
+    # tests/deploy covers the pages about deployment, which need an engine or a cluster.
     of_a_laptop = [block for block in BLOCKS if not block.page.startswith("docs/deployment/")]
     ran = [block for block in of_a_laptop if block.reason is None]
     assert len(ran) >= 10

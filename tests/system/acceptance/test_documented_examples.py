@@ -1,6 +1,6 @@
-"""Every example of the API's documentation works, here behind a proxy with a path prefix.
+"""Every example of the API documentation works behind a proxy with a path prefix.
 
-The proxy removes the prefix, so that whatever the product makes of it is the product's own.
+The proxy removes the prefix from requests and does not rewrite responses.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ OWN = {
     "identity_commitments_revealed_self",
     "identity_certificates_self",
 }
-"""404 until the identity's hotkey has written, and again once a timelocked commitment is on top."""
+"""404 until the identity's hotkey has written, and again after a timelocked commitment."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,7 +49,9 @@ async def proxy(product: Product) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_page_its_assets_and_its_document_are_found(proxy: httpx.AsyncClient) -> None:
+async def test_the_swagger_page_and_its_assets_are_served_behind_the_prefix(
+    proxy: httpx.AsyncClient,
+) -> None:
     redirect = await proxy.get(f"{PREFIX}/schema")
     page = await proxy.get(redirect.headers["Location"])
     linked = re.findall(r"""(?:src|href|url)[=:]\s*["']([^"']+)["']""", page.text)
@@ -78,7 +80,7 @@ async def test_every_example_is_accepted(proxy: httpx.AsyncClient) -> None:
 async def sent(
     proxy: httpx.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
 ) -> int:
-    """The status of an operation that is sent with its documented examples."""
+    """Send an operation with its documented examples, and return the status."""
     examples = {p["name"]: p["example"] for p in operation.get("parameters", ()) if "example" in p}
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     async with (
@@ -137,7 +139,7 @@ async def test_a_session_and_the_client_work_behind_the_prefix(proxy: httpx.Asyn
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/v1/subnet/1/block/latest/neurons"])
-async def test_head_is_answered_as_get_is(product: Product, path: str) -> None:
+async def test_head_has_the_headers_of_get(product: Product, path: str) -> None:
     async with httpx.AsyncClient(base_url=product.url, trust_env=False) as client:
         head, again = await client.head(path), await client.head(path)
         get = await client.get(path)

@@ -1,4 +1,4 @@
-"""The JavaScript of docs/nats.md, unchanged, with the npm client against the running product.
+"""Run the JavaScript of docs/nats.md with the npm client against the running product.
 
 The client is installed from npm's registry into a folder of the test. Without Node.js, npm or the
 registry, the test is skipped with that reason.
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def run(folder: Path, *command: str) -> tuple[int | None, str]:
-    """The exit code of a command and what it printed."""
+    """Run a command, and return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -52,7 +52,7 @@ async def run(folder: Path, *command: str) -> tuple[int | None, str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which Node.js finds the client."""
+    """Return a folder in which Node.js finds the client."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("there is no Node.js with npm on this machine")
     folder = tmp_path_factory.mktemp("javascript")
@@ -66,7 +66,7 @@ async def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def product(node: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Product]:
-    del node  # without it, there is no need of a product
+    del node  # skips before the product starts
     async with Product(tmp_path_factory.mktemp("product")) as product:
         yield product
 
@@ -91,9 +91,7 @@ async def test_the_example_reads_writes_and_receives_the_events_of_its_job(
     assert re.fullmatch(r"Job [a-z2-7]{26} is (CONFIRMED|COMMITTED)", changes[-1])
 
 
-async def test_the_default_inbox_gets_no_answer_as_the_page_says(
-    node: Path, product: Product
-) -> None:
+async def test_the_default_inbox_gets_no_reply(node: Path, product: Product) -> None:
     printed = await printed_by(node, product, WITHOUT_PREFIX)
     assert printed.startswith("no answer: "), printed
     assert "permission" in printed.lower()

@@ -1,4 +1,4 @@
-"""`pylon up --devnet` as its users meet it: real processes, real ports, real signals."""
+"""`pylon up --devnet` with real processes, ports and signals."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ FETCH = {
     "state_call:NeuronInfoRuntimeApi_get_neurons_lite",
     "state_call:SubnetInfoRuntimeApi_get_subnet_state",
 }
-"""Together they are one fetch of a subnet's neurons."""
+"""The two requests of one fetch of a subnet's neurons."""
 LATEST = "/api/v1/subnet/1/block/latest/neurons"
 
 
 async def block_after(product: Product, number: int, path: str = LATEST) -> dict[str, Any]:
-    """The first latest snapshot that is newer than a block."""
+    """Wait for a latest snapshot that is newer than a block, and return it."""
     async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             response = await product.get(path)
@@ -36,7 +36,7 @@ async def block_after(product: Product, number: int, path: str = LATEST) -> dict
             await asyncio.sleep(0.1)
 
 
-async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Path) -> None:
+async def test_neurons_are_served_to_open_access_and_identities(tmp_path: Path) -> None:
     async with Product(tmp_path) as product:
         first = await block_after(product, 0)
         assert len(first["neurons"]) == 256
@@ -44,8 +44,8 @@ async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Pat
 
         later = await block_after(product, number + 4)
         assert later["neurons"] != first["neurons"]
-        as_it_was = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
-        assert as_it_was.json() == first
+        past_read = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
+        assert past_read.json() == first
 
         bearer = {"Authorization": "Bearer devnet-sn12-token"}
         identity = "/api/v1/identity/sn12/subnet/12/block/latest/neurons"
@@ -119,13 +119,11 @@ async def test_two_hundred_clients_cause_one_chain_fetch_per_block(tmp_path: Pat
 
 
 @pytest.mark.parametrize("victim", ["pylon_devnet", "nats-server"])
-async def test_a_killed_part_heals_without_a_restart_of_the_others(
-    tmp_path: Path, victim: str
-) -> None:
+async def test_a_killed_process_is_restarted_without_the_others(tmp_path: Path, part: str) -> None:
     async with Product(tmp_path) as product:
         before = (await block_after(product, 0))["block"]["number"]
         others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
-        killed = product.child(re.escape(victim))
+        killed = product.child(re.escape(part))
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(HANGS_AFTER_S):
             while killed in processes_under(product.process.pid):
@@ -153,7 +151,7 @@ async def test_it_stops_in_time_when_every_process_hangs(tmp_path: Path) -> None
     children = processes_under(product.process.pid)
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
-    # Within which time, tests/unit/pylon/cli/up/test_supervisor.py asserts without a clock.
+    # tests/unit/pylon/cli/up/test_supervisor.py asserts the time limit with a fake clock.
     assert await product.stop() == 0
     for name in ("devnet", "worker", "bridge"):
         assert re.search(rf"{name} did not stop within [0-9.e-]+ s and was killed", product.output)
@@ -179,7 +177,7 @@ PYLON_NATS_STREAM_REPLICAS=3
     )
     async with Product(tmp_path) as product:
         assert "tracked subnets: 1, 2, 12\n" in product.output
-        assert "bridge.access" not in product.output, "its own questions are not logged"
+        assert "bridge.access" not in product.output, "its own requests are not logged"
         (warned,) = re.findall("(?m)^.*(?:WARNING|ERROR).*$", product.output)
         assert "their values have no effect: PYLON_BITTENSOR_NETWORK, " in warned
         recent = await product.get("/api/v1/subnet/64/block/recent/neurons")
@@ -200,7 +198,7 @@ async def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
+async def test_the_devnet_continues_from_its_last_block(tmp_path: Path) -> None:
     product = Product(tmp_path)
     async with product:
         first = await block_after(product, 3)
@@ -211,9 +209,9 @@ async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
         assert again.json() == first
 
 
-async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
+async def test_a_fresh_start_discards_published_blocks(tmp_path: Path) -> None:
     async def block_hash(product: Product) -> str:
-        """The hash of a block of the devnet's past, which every start has from the beginning."""
+        """Return the hash of block 5, which exists at the start of every devnet."""
         return (await product.get("/api/v1/subnet/2/block/5/neurons")).json()["block"]["hash"]
 
     product = Product(tmp_path, block_time_s=0.25)
@@ -222,7 +220,7 @@ async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
         old = (await block_after(product, 40))["block"]["number"]
     product.fresh, product.block_time_s = True, 2.0
     async with product:
-        # Had the stream kept the old blocks, nothing would be published before the fortieth.
+        # If the stream still had the old blocks, the first published block would be above 40.
         new = (await block_after(product, 0))["block"]["number"]
         assert (await block_after(product, new))["block"]["number"] < old
         assert await block_hash(product) != old_hash
@@ -230,9 +228,9 @@ async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
 
 async def test_the_error_about_a_used_port_names_the_option_to_change(tmp_path: Path) -> None:
     product = Product(tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", product.port))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", product.port))
+        listener.listen()
         run = await asyncio.create_subprocess_exec(
             *product.argv(), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
         )
@@ -247,8 +245,8 @@ async def test_commands_find_the_running_pylon_of_the_same_home(tmp_path: Path) 
     home = {"PYLON_HOME": str(tmp_path / "home")}
     async with Product(tmp_path) as product:
         await block_after(product, 0)
-        told = tmp_path / "home" / "running.json"
-        assert told.stat().st_mode & 0o777 == 0o600
+        record = tmp_path / "home" / "running.json"
+        assert record.stat().st_mode & 0o777 == 0o600
         checked = await pylon_command(tmp_path, home, "check")
         assert checked.code == 0, checked.out
         assert f"127.0.0.1:{product.nats_port} as worker" in checked.out
@@ -258,4 +256,4 @@ async def test_commands_find_the_running_pylon_of_the_same_home(tmp_path: Path) 
             tmp_path, home | {"PYLON_NATS_URL": "nats://127.0.0.1:1"}, "jobs", "ls"
         )
         assert elsewhere.code == 1
-    assert not told.exists()
+    assert not record.exists()

@@ -1,6 +1,6 @@
-"""The running product answers everything that its OpenAPI document offers as the document says.
+"""The running product behaves as its OpenAPI document states.
 
-Requests are made up from the document, right ones and wrong ones, with tokens and without: see
+Schemathesis generates valid and invalid requests from the document, with and without tokens: see
 `openapi/schemathesis.toml`.
 """
 

@@ -1,8 +1,7 @@
-"""Every line that users of the published service know from its readme works here as written.
+"""The programs, requests and commands of the published service's readme work unchanged.
 
-Programs and requests go to the readme's development server, beside a running product, with the
-readme's tokens; only addresses are substituted. Builds and changes happen in a copy of the
-checkout.
+Programs and requests use the readme's development server and its tokens; only addresses are
+substituted. Builds and changes happen in a copy of the checkout.
 """
 
 import asyncio
@@ -34,8 +33,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def environment(**more: str) -> dict[str, str]:
     """Return the variables of a shell in which the environment of these tests is active."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
-    return {**kept, "PATH": path, **more}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
+    return {**inherited, "PATH": path, **more}
 
 
 async def run(folder: Path, line: str, **more: str) -> str:
@@ -58,7 +57,7 @@ async def run(folder: Path, line: str, **more: str) -> str:
 def folder() -> Generator[Path]:
     """A folder for files of the checkout, which hold the public tokens of the devnet.
 
-    In a folder of pytest's, they would be taken for tokens that the product has written.
+    In pytest's folders, the search for secrets would report them.
     """
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
@@ -85,7 +84,7 @@ def _copied_to(copy: Path) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def address(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
-    """Where the development server listens, started by the readme's lines beside a product."""
+    """Start the development server with the readme's commands, and yield its address."""
     settings = {"PYLON_NATS_BRIDGE_PASSWORD": NATS_PASSWORD}
     async with Product(tmp_path_factory.mktemp("product"), settings=settings) as product:
         await run(checkout, readme.COPY_SETTINGS)
@@ -113,8 +112,8 @@ async def address(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> A
             yield f"127.0.0.1:{port}"
 
 
-def here(code: str, address: str) -> str:
-    """The code with the server's address, and with addresses of neurons instead of `5C…`."""
+def on_this_machine(code: str, address: str) -> str:
+    """Return the code with the server's address, and with hotkeys of neurons instead of `5C…`."""
     code = code.replace("localhost:8000", address)
     code = code.replace('"my_token"', '"my_open_access_token"')
     return code.replace("5C...", hotkey(1, 64)).replace("5D...", hotkey(1, 65))
@@ -122,28 +121,30 @@ def here(code: str, address: str) -> str:
 
 @pytest.mark.parametrize("program", readme.PROGRAMS)
 async def test_a_program_of_the_readme_runs(program: str, address: str, tmp_path: Path) -> None:
-    code = here(readme.PROGRAMS[program], address)
+    code = on_this_machine(readme.PROGRAMS[program], address)
     (tmp_path / "program.py").write_text(code)
     printed = await run(tmp_path, "python -W error program.py")
     assert bool(printed.strip()) is ("print(" in code)
 
 
 async def test_curl_gets_the_neurons(address: str, tmp_path: Path) -> None:
-    line = here(readme.CURL_NEURONS, address).replace("curl ", "curl -sf ")
+    line = on_this_machine(readme.CURL_NEURONS, address).replace("curl ", "curl -sf ")
     assert '"neurons"' in await run(tmp_path, line)
 
 
 async def test_curl_gets_the_metrics_of_http(address: str, tmp_path: Path) -> None:
-    await run(tmp_path, here(readme.CURL_NEURONS, address).replace("curl ", "curl -sf "))
-    told = await run(tmp_path, here(readme.CURL_METRICS, address).replace("curl ", "curl -sf "))
+    await run(tmp_path, on_this_machine(readme.CURL_NEURONS, address).replace("curl ", "curl -sf "))
+    page = await run(
+        tmp_path, on_this_machine(readme.CURL_METRICS, address).replace("curl ", "curl -sf ")
+    )
     for name in readme.HTTP_METRICS:
-        assert f"\n{name}" in told
-    counted = next(line for line in told.splitlines() if line.startswith("pylon_requests_total{"))
+        assert f"\n{name}" in page
+    counted = next(line for line in page.splitlines() if line.startswith("pylon_requests_total{"))
     for label in ("method", "path", "status_code", "app_name"):
         assert f'{label}="' in counted
 
 
-async def test_the_pages_that_the_readme_names_are_there(address: str) -> None:
+async def test_the_pages_that_the_readme_names_exist(address: str) -> None:
     async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
         assert (await http.get("/schema/swagger")).status_code == 200
         document = (await http.get("/schema/openapi.json")).json()
@@ -158,8 +159,8 @@ async def test_a_check_of_the_readme_runs(line: str, checkout: Path) -> None:
     assert "-k" not in line or "1 passed" in printed
 
 
-async def test_uv_finds_everything_for_development(checkout: Path) -> None:
-    """Resolved, and not installed, which takes minutes where nothing is cached."""
+async def test_uv_resolves_the_development_requirements(checkout: Path) -> None:
+    """Only resolve: an installation takes minutes without a cache."""
     try:
         printed = await run(checkout, f"{readme.SYNC} --dry-run")
     except AssertionError as error:

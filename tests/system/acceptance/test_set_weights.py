@@ -1,4 +1,4 @@
-"""The README's way to set weights, and what the chain, the stream and the operator see of it."""
+"""Set weights as in the README, and check the chain, the job stream and `pylon jobs`."""
 
 import asyncio
 import json
@@ -67,14 +67,14 @@ async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
         http.headers.update(SN2)
         script = tmp_path / "example.py"
         script.write_text(example.replace("localhost:8000", f"127.0.0.1:{product.port}"))
-        named, ended = (await run(product, sys.executable, script)).splitlines()
+        announced, ended = (await run(product, sys.executable, script)).splitlines()
         assert re.fullmatch(r"CONFIRMED in block \d+", ended)
-        # The rate limit, 100 blocks, must outlast all that follows.
+        # The rate limit of 100 blocks must last until the end of the test.
         await product.devnet.control("POST", "/pause")
         (job,) = await own_jobs(product)
         assert ended.endswith(f" {job['included_block']}")
         shown = await weights_on_chain(product)
-        assert sorted(map(int, shown)) == [int(uid) for uid in named.split()[3:]]
+        assert sorted(map(int, shown)) == [int(uid) for uid in announced.split()[3:]]
         assert sorted(round(share, 3) for share in shown.values()) == [0.2, 0.3, 0.5]
 
         # The stream of an ended job has one event, and ends.
@@ -82,7 +82,7 @@ async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
             await stream.ends()
         assert stream.events == [("job", job)]
 
-        # Others have to wait for the subnet's rate limit: time to look at them, and to give up.
+        # The next weights wait for the rate limit: list, show and cancel them.
         neurons = (await product.get("/api/v1/subnet/2/block/latest/neurons")).json()["neurons"]
         weights = {"weights": {list(neurons)[1]: 1.0}}
         path = "/api/v1/identity/sn2/subnet/2/weights"
@@ -112,11 +112,11 @@ async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
                 "cancel", waiting_id
             )
             await stream.ends()
-        told = [data for _, data in stream.events]
-        assert told[-1]["state"] == JobState.CANCELLED
-        assert told[-1]["last_error"]["code"] == "CANCELLED"
-        assert all(one != other for one, other in pairwise(told))
-        assert told[-1] == (await own_jobs(product))[0]
+        states = [data for _, data in stream.events]
+        assert states[-1]["state"] == JobState.CANCELLED
+        assert states[-1]["last_error"]["code"] == "CANCELLED"
+        assert all(one != other for one, other in pairwise(states))
+        assert states[-1] == (await own_jobs(product))[0]
 
         assert "CONFIRMED" in await operator("cancel", job["job_id"]), "ended jobs stay unchanged"
         assert "not found" in await operator("show", "a" * 26, code=1)

@@ -1,6 +1,6 @@
-"""A walk over the product as a new user, an operator, a subnet developer and an SRE take it.
+"""End-to-end scenarios of a new user, an operator, a subnet developer and an SRE.
 
-Every step is one test. They run in their order on one product, and later steps need earlier ones.
+Each step is one test. The steps run in order on one product; later steps depend on earlier ones.
 """
 
 from collections.abc import AsyncGenerator
@@ -29,12 +29,14 @@ async def walk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Walk]
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    "step", STEPS, ids=[f"{number} {step.who}: {step.says}" for number, step in enumerate(STEPS, 1)]
+    "step",
+    STEPS,
+    ids=[f"{number} {step.user}: {step.behaviour}" for number, step in enumerate(STEPS, 1)],
 )
 async def test_a_step(step: Step, walk: Walk) -> None:
-    await step.take(walk)
+    await step.check(walk)
 
 
 def test_the_walk_has_at_least_ninety_steps() -> None:
     assert len(STEPS) >= 90
-    assert len({step.says for step in STEPS}) == len(STEPS)
+    assert len({step.behaviour for step in STEPS}) == len(STEPS)

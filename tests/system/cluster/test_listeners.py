@@ -1,4 +1,4 @@
-"""Two hundred listeners over HTTP see every block once, in order, whatever breaks."""
+"""200 HTTP listeners receive every block once and in order, in spite of faults."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ NEURONS = "/api/v1/subnet/2/neurons/stream"
 
 @pytest.mark.slow
 async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path) -> None:
-    """The chain makes the next blocks once every listener has the last ones."""
+    """The test makes new blocks only after every listener has received the previous ones."""
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(NatsServer(tmp_path))
         devnet = await stack.enter_async_context(DevnetProcess(tmp_path, block_time_s=ON_DEMAND_S))

@@ -1,4 +1,4 @@
-"""Three workers, three bridges and five hundred clients cost the chain no more than one reader."""
+"""Three workers, three bridges and 500 clients cause one chain read per block and subnet."""
 
 import asyncio
 import json
@@ -35,24 +35,24 @@ FETCHES = {
     "state_call:SubnetInfoRuntimeApi_get_subnet_state",
 }
 
-Ask = Callable[[NetUid], Awaitable[int]]
-"""Asks for the latest neurons of a subnet, and returns at which block they were."""
+ReadNeurons = Callable[[NetUid], Awaitable[int]]
+"""A function that reads the latest neurons of a subnet and returns their block number."""
 
 
 class Cluster:
-    """The running whole, whose chain moves only when it is told to."""
+    """The running processes; the chain makes blocks only on request."""
 
     def __init__(
         self,
         devnet: Devnet,
         published: Published,
         workers: list[WorkerProcess],
-        asks: list[Ask],
+        clients: list[ReadNeurons],
     ) -> None:
         self.devnet = devnet
         self.workers = workers
         self._published = published
-        self._asks = asks
+        self._clients = clients
 
     async def settled(self) -> None:
         """Wait until the newest block's neurons are published for every subnet."""
@@ -63,18 +63,22 @@ class Cluster:
                 lambda subject=subject: self._published.numbers(subject)[-1:] == [newest],
             )
 
-    async def everybody_asks(self) -> set[int]:
-        """Have each client ask for the latest neurons of a subnet; at which blocks they were."""
-        netuids = [NETUIDS[number % len(NETUIDS)] for number in range(len(self._asks))]
-        asked = zip(self._asks, netuids, strict=True)
-        return set(await asyncio.gather(*(_answered(ask, netuid) for ask, netuid in asked)))
+    async def read_with_all_clients(self) -> set[int]:
+        """Read the latest neurons of a subnet with each client; return their block numbers."""
+        netuids = [NETUIDS[number % len(NETUIDS)] for number in range(len(self._clients))]
+        requests = zip(self._clients, netuids, strict=True)
+        return set(
+            await asyncio.gather(
+                *(_read_until_answered(read_block, netuid) for read_block, netuid in requests)
+            )
+        )
 
     def numbers(self, netuid: NetUid) -> list[int]:
-        """The blocks of which a subnet's neurons were published."""
+        """Return the blocks whose neurons of a subnet were published."""
         return self._published.numbers(str(NeuronsEventSubject(netuid)))
 
     def fetches(self) -> Counter[tuple[str, int, int | None]]:
-        """How often each subnet was fetched at each block, as the chain node has it."""
+        """Return the number of fetches by method, subnet and block, as counted by the node."""
         return Counter(
             (record.method, record.params[0], record.block_number)
             for record in self.devnet.requests()
@@ -82,34 +86,34 @@ class Cluster:
         )
 
 
-async def _answered(ask: Ask, netuid: NetUid) -> int:
+async def _read_until_answered(read_block: ReadNeurons, netuid: NetUid) -> int:
     async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             try:
-                return await ask(netuid)
+                return await read_block(netuid)
             except (BasePylonException, httpx.HTTPError):
-                await asyncio.sleep(0.2)  # while NATS is on its way back
+                await asyncio.sleep(0.2)  # while NATS restarts
 
 
-async def _over_http(stack: AsyncExitStack, url: str) -> Ask:
+async def _over_http(stack: AsyncExitStack, url: str) -> ReadNeurons:
     client = await stack.enter_async_context(
         httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=60)  # noqa: S501 -- no TLS
     )
 
-    async def ask(netuid: NetUid) -> int:
+    async def read_block(netuid: NetUid) -> int:
         answer = await client.get(f"/api/v1/subnet/{netuid}/block/latest/neurons")
         return answer.raise_for_status().json()["block"]["number"]
 
-    return ask
+    return read_block
 
 
-async def _over_nats(stack: AsyncExitStack, url: str) -> Ask:
+async def _over_nats(stack: AsyncExitStack, url: str) -> ReadNeurons:
     client = await stack.enter_async_context(AsyncPylonClient(AsyncConfig(address=url)))
 
-    async def ask(netuid: NetUid) -> int:
+    async def read_block(netuid: NetUid) -> int:
         return (await client.open_access.get_latest_neurons(netuid)).block.number
 
-    return ask
+    return read_block
 
 
 @asynccontextmanager
@@ -133,12 +137,12 @@ async def cluster(folder: Path, server: NatsServer) -> AsyncGenerator[Cluster]:
             await enter(BridgeProcess(folder, bridge_environment(server.url))) for _ in range(3)
         ]
         await asyncio.gather(*(worker.logs(READY) for worker in workers))
-        asks = [await _over_nats(stack, server.url) for _ in range(CLIENTS // 2)]
-        asks += [
+        clients = [await _over_nats(stack, server.url) for _ in range(CLIENTS // 2)]
+        clients += [
             await _over_http(stack, bridges[number % len(bridges)].url)
             for number in range(CLIENTS // 2)
         ]
-        yield Cluster(devnet, published, workers, asks)
+        yield Cluster(devnet, published, workers, clients)
 
 
 @pytest.mark.slow
@@ -153,25 +157,25 @@ async def test_the_chain_is_read_once_per_block_and_subnet_across_crashes(tmp_pa
             await devnet.advance(1)
             await running.settled()
         newest = devnet.best_number
-        assert await running.everybody_asks() <= {newest - 1, newest}
+        assert await running.read_with_all_clients() <= {newest - 1, newest}
 
         await leader.kill()
         await devnet.advance(2)
-        seen = await running.everybody_asks()
+        seen = await running.read_with_all_clients()
         others = [worker for worker in running.workers if worker is not leader]
         second = await leader_among(others)
         await running.settled()
-        assert seen | await running.everybody_asks() <= set(range(newest, newest + 3))
+        assert seen | await running.read_with_all_clients() <= set(range(newest, newest + 3))
 
         await server.kill()
         await devnet.advance(2)
         await server.start()
         await running.settled()
-        await running.everybody_asks()
+        await running.read_with_all_clients()
         for _ in range(2):
             await devnet.advance(1)
             await running.settled()
-            await running.everybody_asks()
+            await running.read_with_all_clients()
 
         assert second.log.count(ITS_TURN) >= 1
         fetches = running.fetches()

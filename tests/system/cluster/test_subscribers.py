@@ -1,4 +1,4 @@
-"""A thousand subscribers over NATS see every block once, in order, whatever breaks."""
+"""1,000 NATS subscribers receive every block once and in order, in spite of faults."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -91,7 +91,7 @@ async def all_reach(number: int, subscribers: list[Subscriber]) -> None:
 async def test_a_thousand_subscribers_see_every_block_once_in_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chain makes the next blocks once all have the last ones, however slow this process is."""
+    """The test makes new blocks only after all subscribers have received the previous ones."""
     caplog.set_level("ERROR")  # each of a thousand connections warns when it is lost
     settings = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,

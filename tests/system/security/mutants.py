@@ -1,4 +1,4 @@
-"""Defences that are switched off one at a time, and the tests that must then fail.
+"""Defences of the product, and the tests that must fail when one of them is switched off.
 
 nox -s mutants -- [NAME …]
 """
@@ -55,9 +55,7 @@ MUTANTS: Final = (
                 "[1] in ():\n        return False",
             ),
         ),
-        (
-            f"{FORGED}::test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_acknowledgement",
-        ),
+        (f"{FORGED}::test_a_worker_does_not_reply_to_its_inbox_for_acknowledgements",),
     ),
     Mutant(
         "random-inbox-names",
@@ -73,7 +71,7 @@ MUTANTS: Final = (
                 "except () as error:",
             ),
         ),
-        (f"{FORGED}::test_garbage_of_a_broken_worker_ends_no_other",),
+        (f"{FORGED}::test_invalid_replies_of_a_broken_worker_stop_no_other_worker",),
     ),
     Mutant(
         "restarts-of-parts",
@@ -160,12 +158,12 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-unread-bytes",
         (Edit(LIMITS, '    "max_pending": MAX_PENDING_BYTES,\n', ""),),
-        (f"{MEMORY}::test_slow_readers_take_no_more_than_the_limits_say",),
+        (f"{MEMORY}::test_slow_readers_use_no_more_memory_than_the_limits_allow",),
     ),
     Mutant(
         "limit-of-subscriptions",
         (Edit(LIMITS, '    "max_subscriptions": MAX_SUBSCRIPTIONS,\n', ""),),
-        (f"{MEMORY}::test_half_a_million_subscriptions_take_no_more_than_the_limits_say",),
+        (f"{MEMORY}::test_half_a_million_subscriptions_use_no_more_memory_than_the_limits_allow",),
     ),
     Mutant(
         "limit-of-tokens",
@@ -175,7 +173,7 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-ended-connections",
         (Edit(LIMITS, '    "max_closed_clients": MAX_CLOSED_CLIENTS,\n', ""),),
-        (f"{MEMORY}::test_connections_that_come_and_go_leave_nothing_behind",),
+        (f"{MEMORY}::test_ended_connections_release_their_memory",),
     ),
     Mutant(
         "limit-of-lines",
@@ -291,7 +289,7 @@ MUTANTS: Final = (
                 "is_full = False",
             ),
         ),
-        (f"{HTTP}::test_as_many_connections_as_allowed_are_served",),
+        (f"{HTTP}::test_connections_up_to_the_limit_are_served",),
     ),
     Mutant(
         "room-for-new-connections",
@@ -352,7 +350,7 @@ MUTANTS: Final = (
                 "if False:",
             ),
         ),
-        (f"{BROWSERS}::test_a_change_by_cookie_is_json",),
+        (f"{BROWSERS}::test_a_write_with_a_cookie_must_be_json",),
     ),
     # Roles.
     Mutant(

@@ -1,4 +1,4 @@
-"""Every attack in turn on the whole product, for a moment each; `nox -s attacks` takes its time."""
+"""Run each attack on the whole product for two seconds; `nox -s attacks` runs for longer."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 
 
 @pytest.mark.slow
-async def test_all_attacks_in_turn_restart_nothing_and_leave_honest_callers_their_answers(
+async def test_no_attack_restarts_a_process_or_fails_honest_callers(
     tmp_path: Path,
 ) -> None:
     figures = await attack(

@@ -1,4 +1,4 @@
-"""A page of another site cannot have a browser change anything with the cookie of a session."""
+"""A page of another site cannot use a browser's session cookie to change anything."""
 
 from collections.abc import AsyncGenerator
 from http.cookies import SimpleCookie
@@ -30,10 +30,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Browser:
-    """A client of a bridge that holds the cookie of a session.
+    """A client of a bridge with a session cookie.
 
     Attributes:
-        puts: how many writes have reached a worker.
+        puts: number of writes that have reached a worker.
     """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -53,7 +53,7 @@ class Browser:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(nats: Nats, tmp_path: Path) -> AsyncGenerator[Browser]:
-    """A browser, a bridge behind a proxy that it trusts, and a worker."""
+    """Yield a browser of a bridge that trusts its proxy, with a worker that counts writes."""
     environment = bridge_environment(nats.url, {"alice": 1}, bridge_trusted_proxies='["127.0.0.1"]')
     async with BridgeProcess(tmp_path, environment) as bridge:
         await bridge.until("/health/ready", 200)
@@ -95,7 +95,7 @@ async def test_a_page_of_another_origin_changes_nothing(browser: Browser) -> Non
     assert "Set-Cookie" not in login.headers
 
 
-async def test_a_change_by_cookie_is_json(browser: Browser) -> None:
+async def test_a_write_with_a_cookie_must_be_json(browser: Browser) -> None:
     await browser.log_in()
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         assert await browser.put(**{"Content-Type": kind}) == 403

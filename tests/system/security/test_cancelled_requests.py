@@ -1,4 +1,4 @@
-"""A request that nobody waits for any more ends its work, and nobody else can end it."""
+"""A cancelled request ends its work; only its caller can cancel it."""
 
 import asyncio
 import contextlib
@@ -50,11 +50,11 @@ async def test_a_cancelled_request_ends_its_work(
     nats: Nats, service: RequestServer, user: str | None, subject: str
 ) -> None:
     caller = await nats.connect(user=user)
-    asked = [asyncio.create_task(caller.request(subject, timeout_s=WAITS_S)) for _ in range(5)]
+    pending = [asyncio.create_task(caller.request(subject, timeout_s=WAITS_S)) for _ in range(5)]
     await eventually(lambda: service.in_progress == 5)
-    asked.pop().cancel()
+    pending.pop().cancel()
     await eventually(lambda: service.in_progress == 4)
-    for one in asked:
+    for one in pending:
         one.cancel()
     await eventually(lambda: service.in_progress == 0)
     assert service.counts.cancelled == 5
@@ -65,7 +65,7 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
 ) -> None:
     alice = await nats.connect(user="alice")
     await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
-    # The service has taken the cancellation when it has taken what was sent behind it.
+    # After the next request, the service has received the cancellation.
     with contextlib.suppress(FailureError):
         await alice.request(ALICES, timeout_s=0.1)
     headers = {CANCEL_ID: "early"}
@@ -75,15 +75,15 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
 
 
 async def test_other_callers_cannot_cancel_a_request(nats: Nats, service: RequestServer) -> None:
-    alice, stranger = await nats.connect(user="alice"), await nats.connect(user=None)
+    alice, anonymous = await nats.connect(user="alice"), await nats.connect(user=None)
     waiting = asyncio.create_task(alice.request(ALICES, timeout_s=WAITS_S))
     await eventually(lambda: service.in_progress == 1)
     for subject in (CANCELLATIONS[0], "pylon.v1.identity.alice.cancel"):
         for guess in (b"", b"\xff", b"x" * 22, b"*"):
-            await stranger.nats.publish(subject, guess)
-    await stranger.nats.flush()
+            await anonymous.nats.publish(subject, guess)
+    await anonymous.nats.flush()
     with contextlib.suppress(FailureError):
-        await stranger.request(OPEN, timeout_s=0.1)  # the service has received all of them
+        await anonymous.request(OPEN, timeout_s=0.1)  # the service has received all of them
     assert not waiting.done()
     assert service.counts.cancelled == 0
     waiting.cancel()
@@ -98,12 +98,12 @@ async def test_a_closed_http_connection_ends_the_work(
         httpx.AsyncClient(base_url=bridge.url, trust_env=False, timeout=WAITS_S) as http,
     ):
         await bridge.until("/health/ready", 200)
-        asked = [
+        pending = [
             asyncio.create_task(http.get("/api/v1/subnet/1/block/latest/neurons")) for _ in range(3)
         ]
         await eventually(lambda: service.in_progress == 3)
-        for one in asked:
+        for one in pending:
             one.cancel()
-        await asyncio.wait(asked, timeout=HANGS_AFTER_S)
+        await asyncio.wait(pending, timeout=HANGS_AFTER_S)
         await eventually(lambda: service.in_progress == 0)
         assert service.counts.cancelled == 3

@@ -1,4 +1,4 @@
-"""One caller cannot take the places of the others, however long its requests wait."""
+"""Waiting requests of one caller do not use the capacity of other callers."""
 
 import asyncio
 import json
@@ -49,16 +49,16 @@ SETTINGS = {
 COMMITMENTS = MAX_WAITING_PER_CALLER + 44
 PUTS = 240
 WAITS_S = 250.0
-"""Timeout of the requests that wait, in seconds: close to the longest that a worker accepts."""
+"""Timeout of the waiting requests, in seconds: close to the maximum of a worker."""
 SLOW_CHAIN_S = 2 * WAITS_S
-"""Delay of each answer of the node, in seconds: no request that needs one can end in the test."""
+"""Delay of each response of the node, in seconds: no chain request can end during a test."""
 
 T = TypeVar("T")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def devnet() -> AsyncGenerator[Devnet]:
-    """A chain whose blocks come when a test asks for them, so that what is sent stays pending."""
+    """Start a chain that makes blocks only on request, so that extrinsics stay pending."""
     async with Devnet(
         DevnetOptions(port=0, tempo_blocks=2000, active=False, autostart=False)
     ) as node:
@@ -121,8 +121,8 @@ async def as_identity(
     return await connection.request(subject, body, timeout_s=timeout_s)
 
 
-async def everybody_is_answered(served: Served, names: Sequence[str]) -> None:
-    """Requests that need no chain are answered to identities and to open access."""
+async def assert_all_callers_answered(served: Served, names: Sequence[str]) -> None:
+    """Assert that requests that need no chain succeed, for identities and open access."""
     for name in names:
         caller = await served.nats.connect(user=name)
         put = await as_identity(caller, name, PUT_WEIGHTS.name, served.weights(name, 3))
@@ -147,7 +147,7 @@ async def test_waiting_commitments_do_not_use_up_request_slots(served: Served) -
     ]
     refused, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await comes_true(lambda: has(served.waiting(), MAX_WAITING_PER_CALLER))
-    await everybody_is_answered(served, ["sn2", "sn12", "sn1"])
+    await assert_all_callers_answered(served, ["sn2", "sn12", "sn1"])
     refused, pending = await asyncio.wait(waiting, timeout=0)
     assert (len(refused), len(pending)) == (
         COMMITMENTS - MAX_WAITING_PER_CALLER,
@@ -197,7 +197,7 @@ async def test_commitments_over_connections_closed_at_once_use_no_slots(
 
 
 async def test_a_slow_chain_does_not_delay_requests_that_do_not_need_it(served: Served) -> None:
-    await everybody_is_answered(served, ["sn1", "sn2"])  # and the worker has connections
+    await assert_all_callers_answered(served, ["sn1", "sn2"])  # and the worker has connections
     methods = {method.partition(":")[0] for method in served.devnet.request_counts()}
     for method in methods:
         served.devnet.delay_method(method, SLOW_CHAIN_S)
@@ -211,7 +211,7 @@ async def test_a_slow_chain_does_not_delay_requests_that_do_not_need_it(served: 
     ]
     await comes_true(lambda: has(served.waiting(), MAX_WAITING_PER_CALLER))
     for _ in range(3):
-        await everybody_is_answered(served, ["sn1", "sn2", "sn12"])
+        await assert_all_callers_answered(served, ["sn1", "sn2", "sn12"])
         assert sum(not read.done() for read in reads) == MAX_WAITING_PER_CALLER, (
             "it waited for the chain"
         )
@@ -229,16 +229,16 @@ async def test_slow_requests_leave_every_caller_its_share_of_slots(nats: Nats) -
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
     service = RequestServer(await nats.connect(), handlers, identities=identities, max_requests=8)
     await service.start()
-    stranger = await nats.connect(user=None)
+    anonymous = await nats.connect(user=None)
     subject = str(OpenSubject(NetUid(1), RECENT_NEURONS.name))
-    floods = [asyncio.create_task(stranger.request(subject, timeout_s=WAITS_S)) for _ in range(20)]
+    floods = [asyncio.create_task(anonymous.request(subject, timeout_s=WAITS_S)) for _ in range(20)]
     await eventually(lambda: service.counts.overloaded + service.in_progress == len(floods))
     assert service.in_progress > 1  # its own share, and the shared half
     for name in ("sn1", "sn2"):
-        held = service.in_progress + 1
+        in_progress = service.in_progress + 1
         caller = await nats.connect(user=name)
         floods.append(asyncio.create_task(as_identity(caller, name, LIST_JOBS.name)))
-        await eventually(lambda held=held: service.in_progress == held)
+        await eventually(lambda in_progress=in_progress: service.in_progress == in_progress)
     gate.set()
     assert [(await one).body for one in floods[-2:]] == [b"{}", b"{}"]
     await ended(floods)
@@ -247,8 +247,10 @@ async def test_slow_requests_leave_every_caller_its_share_of_slots(nats: Nats) -
 
 async def test_distinct_puts_of_one_identity_at_once_are_all_accepted(served: Served) -> None:
     sn2 = await served.nats.connect(user="sn2")
-    [who] = weights_of(served.devnet, 2, 3)
-    bodies = [json_codec.encode({"weights": {who: float(number)}}) for number in range(1, PUTS + 1)]
+    [weighted] = weights_of(served.devnet, 2, 3)
+    bodies = [
+        json_codec.encode({"weights": {weighted: float(number)}}) for number in range(1, PUTS + 1)
+    ]
     answers = await asyncio.gather(
         *(as_identity(sn2, "sn2", PUT_WEIGHTS.name, body, WAITS_S) for body in bodies)
     )
@@ -259,5 +261,5 @@ async def test_distinct_puts_of_one_identity_at_once_are_all_accepted(served: Se
     assert len(left) <= 2  # the newest, and one that was being submitted
 
 
-async def has(value: Awaitable[T], wanted: T) -> bool:
-    return await value == wanted
+async def has(value: Awaitable[T], expected: T) -> bool:
+    return await value == expected

@@ -1,4 +1,4 @@
-"""Answers that an attacker sends, or has a worker send, in the place of the right ones."""
+"""Replies that an attacker forges, or makes a worker send, instead of the correct ones."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ SUFFIXES = 1 << 16
 
 @dataclass
 class Attacked:
-    """A worker that signs and publishes, and what an attacker can reach it by."""
+    """A worker of the role `all`, and the addresses that an attacker can use."""
 
     deployment: Deployment
     nats: Nats
@@ -64,7 +64,7 @@ class Attacked:
 
     @property
     def attackers_url(self) -> str:
-        """The last server; the worker prefers the first one."""
+        """Return the URL of the last server; the worker prefers the first one."""
         return self.nats.urls[-1]
 
     @asynccontextmanager
@@ -84,7 +84,7 @@ class Attacked:
         return sum(map(float, found))
 
     async def inboxes(self) -> list[str]:
-        """Return the subscriptions of the worker to inboxes, as the servers know them."""
+        """Return the inbox subscriptions of the worker, from the servers' monitoring."""
         connections: list[dict[str, Any]] = []
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             for ports in self.deployment.folder.glob("nats*/*.ports"):
@@ -99,7 +99,7 @@ class Attacked:
         ]
 
     async def works(self) -> None:
-        """See that blocks are published, reads answered and jobs done, by the same process."""
+        """Assert that the same process publishes blocks, serves reads and executes jobs."""
         async with self.reader() as reader:
             async with EventFeed(reader, [BLOCK_EVENTS], event_log_via_worker(reader)) as feed:
                 first = await anext(feed)
@@ -141,20 +141,20 @@ async def attacked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGener
 
 @dataclass
 class Listener:
-    """A raw connection that is attacked with what it receives.
+    """Collects the reply subjects of received messages.
 
     Attributes:
-        replies: the reply subjects of events, as they come.
+        replies: reply subjects in the order of arrival.
     """
 
     replies: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue[bytes])
 
-    def take(self, _subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+    def receive(self, _subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
         if reply:
             self.replies.put_nowait(reply)
 
 
-async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_acknowledgement(
+async def test_a_worker_does_not_reply_to_its_inbox_for_acknowledgements(
     attacked: Attacked,
 ) -> None:
     listener = Listener()
@@ -162,7 +162,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,
-        RawNats(attacked.attackers_url, None, "", listener.take) as attacker,
+        RawNats(attacked.attackers_url, None, "", listener.receive) as attacker,
     ):
         attacker.subscribe("pylon.v1.event.block")
         attacker.subscribe("pylon.v1.event.neurons.*")
@@ -182,13 +182,13 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     await attacked.works()
 
 
-async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
+async def test_a_worker_does_not_reply_to_its_inbox_for_jobs(
     attacked: Attacked,
 ) -> None:
-    async with RawNats(attacked.attackers_url, None, "", Listener().take) as attacker:
+    async with RawNats(attacked.attackers_url, None, "", Listener().receive) as attacker:
         for _ in range(5):
             for inbox in await attacked.inboxes():
-                # Of the inboxes of requests, any name below them.
+                # Request inboxes are wildcards: use any name below them.
                 for reply in (inbox, inbox.replace("*", "x")):
                     for subject in (UNKNOWN_OPERATION, LATEST.encode()):
                         attacker.publish(subject, reply=reply.encode())
@@ -196,7 +196,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
     await attacked.works()
 
 
-async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> None:
+async def test_invalid_replies_of_a_broken_worker_stop_no_other_worker(attacked: Attacked) -> None:
     listener = Listener()
     garbage = cycle(GARBAGE)
     statuses = cycle((b"", b"404 x", b"100", b"409", b"x", b"503"))
@@ -205,11 +205,13 @@ async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> N
         status = next(statuses)
         return header_block((b"Status", status)) if status else b""
 
-    async with RawNats(attacked.attackers_url, "worker", WORKER_PASSWORD, listener.take) as broken:
+    async with RawNats(
+        attacked.attackers_url, "worker", WORKER_PASSWORD, listener.receive
+    ) as broken:
         broken.subscribe("pylon.v1.event.>")
         await broken.flush()
         for _ in range(EVENTS_ATTACKED):
-            # Before JetStream's own answer, as often as not.
+            # Often before JetStream's reply.
             inbox = await listener.replies.get()
             for _ in range(FORGED_EACH):
                 broken.publish(inbox, next(garbage), headers=headers())
@@ -225,7 +227,7 @@ async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> N
 
 
 def predicted(names: list[str]) -> str:
-    """Return the name that follows two others, if they are of the NATS library's counter."""
+    """Return the next name of the NATS library's counter after two names."""
     first, second = (_number(name[PREFIX_LENGTH:TOTAL_LENGTH]) for name in names)
     number, text = second + (second - first), bytearray()
     for _ in range(TOTAL_LENGTH - PREFIX_LENGTH):
@@ -241,7 +243,7 @@ def _number(text: str) -> int:
     return number
 
 
-def test_the_attacker_can_count() -> None:
+def test_the_attack_predicts_the_librarys_inbox_names() -> None:
     ids = NUID()
     names = [ids.next().decode() for _ in range(3)]
     assert predicted(names[:2]) == names[2]
@@ -251,7 +253,7 @@ def test_the_attacker_can_count() -> None:
 async def slow_service(
     connection: NatsConnection, gate: asyncio.Event
 ) -> AsyncGenerator[RequestServer]:
-    """Answer one operation at once, and another when the gate is set."""
+    """Serve all operations at once, except one that waits for the gate."""
 
     async def at_once(_: ServiceCall) -> bytes:
         return b"{}"

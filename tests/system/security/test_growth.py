@@ -65,20 +65,20 @@ class Counted:
 
 
 @dataclass
-class Office:
-    """The job service of a worker over a real job store, with counts of its messages."""
+class JobBackend:
+    """The job handling of a worker over a real job store; counts its NATS messages."""
 
     connection: NatsConnection
-    ledger: JobStore = field(init=False)
-    intake: JobAcceptor = field(init=False)
+    store: JobStore = field(init=False)
+    acceptor: JobAcceptor = field(init=False)
 
     def __post_init__(self) -> None:
         self.process = World().process()
-        self.ledger = JobStore(
+        self.store = JobStore(
             OrderedBucket(self.connection, JOBS_BUCKET), not_announced, ended_retention_days=7
         )
         queue = WorkQueue(self.connection)
-        self.intake = JobAcceptor(self.ledger, queue, self.process, signers_of(FEW, MANY))
+        self.acceptor = JobAcceptor(self.store, queue, self.process, signers_of(FEW, MANY))
 
     async def count(self, work: Callable[[], Awaitable[object]]) -> Counted:
         stats = dict(self.connection.nats.stats)
@@ -91,30 +91,30 @@ class Office:
         )
 
     async def idle(self, identity: IdentityName) -> None:
-        """Do once all that an idle worker repeats for an identity."""
+        """Run the periodic tasks of an idle worker for an identity once."""
         for kind in JobKind:
-            await self.intake.requeue_open_jobs(identity, kind)
-        await JobCollector(WorkerMetrics(), [identity], self.ledger, head=lambda: None).collect()
-        runner = JobExecutor(self.ledger, self.process, self.process, {}, {})
+            await self.acceptor.requeue_open_jobs(identity, kind)
+        await JobCollector(WorkerMetrics(), [identity], self.store, head=lambda: None).collect()
+        executor = JobExecutor(self.store, self.process, self.process, {}, {})
         directory = SignerDirectory([identity], grace_s=0)
-        keeper = DeadlineEnforcer(self.ledger, self.process, runner, directory, [identity])
-        await keeper.check()
+        enforcer = DeadlineEnforcer(self.store, self.process, executor, directory, [identity])
+        await enforcer.check()
 
     async def open_ids(self, identity: IdentityName) -> set[JobId]:
-        return {held.job.job_id for held in await self.ledger.open_jobs(identity)}
+        return {stored.job.job_id for stored in await self.store.open_jobs(identity)}
 
 
 @dataclass
 class Grown:
-    """A ledger of an older version that has grown, and what was measured meanwhile.
+    """A large job store of an older version, and measurements of its growth.
 
     Attributes:
-        idle_before: messages that an idle worker sent and received with only few ended jobs.
-        indexing: the same for the first look at the open jobs of the identity with many.
-        indexing_peak_bytes: of memory meanwhile.
+        idle_before: messages of an idle worker with few ended jobs.
+        indexing: messages of the first list of the open jobs of the identity with many jobs.
+        indexing_peak_bytes: peak memory of that list.
     """
 
-    office: Office
+    backend: JobBackend
     nats: NatsServer
     idle_before: Counted
     indexing: Counted
@@ -125,15 +125,15 @@ class Grown:
 async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grown]:
     users = authorization_config(deployment_settings(identities=SUBNETS))
     folder = tmp_path_factory.mktemp("nats")
-    # Nothing here is about power cuts, and writing through would take most of the time.
+    # Without a sync of each write, which would take most of the time.
     async with NatsServer(folder, users, sync_interval="2m") as nats:
         options = ConnectionOptions(urls=(nats.url,), user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)
         await provision_streams(connection, (JOB_STORE, JOB_QUEUE))
-        office = Office(connection)
+        backend = JobBackend(connection)
         await write_ended(connection, FEW, range(FEW_JOBS))
-        await office.idle(FEW)
-        idle_before = await office.count(lambda: office.idle(FEW))
+        await backend.idle(FEW)
+        idle_before = await backend.count(lambda: backend.idle(FEW))
         for number in range(STILL_OPEN):
             record = record_of(MANY, MANY_JOBS + number, JobState.WAITING)
             value = record.model_dump_json().encode()
@@ -141,10 +141,10 @@ async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grow
             await connection.nats.publish(key, value)
         await write_ended(connection, MANY, range(MANY_JOBS))
         tracemalloc.start()
-        indexing = await office.count(lambda: office.ledger.open_jobs(MANY))
+        indexing = await backend.count(lambda: backend.store.open_jobs(MANY))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        yield Grown(office, nats, idle_before, indexing, peak)
+        yield Grown(backend, nats, idle_before, indexing, peak)
         await connection.close()
 
 
@@ -152,14 +152,14 @@ async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grow
 async def bridge(
     grown: Grown, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[BridgeProcess]:
-    """A bridge, and what answers it about jobs."""
-    office = grown.office
+    """Start a bridge, and a service that serves its job requests."""
+    backend = grown.backend
     process = World().process()
-    waits = JobWaiter(office.ledger, partial(subscribe_jobs, office.connection))
-    desk = JobHandlers(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
+    waits = JobWaiter(backend.store, partial(subscribe_jobs, backend.connection))
+    handlers = JobHandlers(backend.acceptor, backend.store, signers_of(FEW, MANY), process, waits)
     netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
-    service = RequestServer(office.connection, identities=netuids, max_requests=100)
-    desk.register(service)
+    service = RequestServer(backend.connection, identities=netuids, max_requests=100)
+    handlers.register(service)
     await service.start()
     environment = bridge_environment(grown.nats.url, SUBNETS)
     async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as running:
@@ -181,26 +181,26 @@ async def test_a_job_store_of_an_older_version_is_indexed_once_in_little_memory(
 ) -> None:
     assert grown.indexing.received >= MANY_JOBS
     assert grown.indexing_peak_bytes < 32 * MIB
-    again = await grown.office.count(lambda: grown.office.ledger.open_jobs(MANY))
+    again = await grown.backend.count(lambda: grown.backend.store.open_jobs(MANY))
     assert again.received < 20
     open_ids = {job_of(MANY_JOBS + number) for number in range(STILL_OPEN)}
-    assert await grown.office.open_ids(MANY) == open_ids
+    assert await grown.backend.open_ids(MANY) == open_ids
     # Another worker that starts later does not read them either.
-    another = Office(grown.office.connection)
+    another = JobBackend(grown.backend.connection)
     assert (await another.count(lambda: another.open_ids(MANY))).received < 20
 
 
 async def test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs(
     grown: Grown,
 ) -> None:
-    few = await grown.office.count(lambda: grown.office.idle(FEW))
+    few = await grown.backend.count(lambda: grown.backend.idle(FEW))
     assert (few.sent, few.received) == (grown.idle_before.sent, grown.idle_before.received)
-    await grown.office.idle(MANY)
+    await grown.backend.idle(MANY)
     tracemalloc.start()
-    many = await grown.office.count(lambda: grown.office.idle(MANY))
+    many = await grown.backend.count(lambda: grown.backend.idle(MANY))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # Each open job is read by the sweep of its kind and by the census, and queued.
+    # Each open job is read by the sweep of its kind and by the collector, and queued.
     assert many.sent <= few.sent + 3 * STILL_OPEN
     assert many.received <= few.received + 3 * STILL_OPEN
     assert many.received_bytes < few.received_bytes + 100_000
@@ -229,8 +229,8 @@ async def test_all_pages_together_are_all_jobs(grown: Grown) -> None:
     seen: list[JobId] = []
     before: str | None = None
     while True:
-        page = await grown.office.ledger.page(MANY, ListJobs(limit=1000, before=before))
-        seen += [held.job.job_id for held in page.jobs]
+        page = await grown.backend.store.page(MANY, ListJobs(limit=1000, before=before))
+        seen += [stored.job.job_id for stored in page.jobs]
         before = page.next
         if before is None:
             break
@@ -253,12 +253,12 @@ async def test_the_client_asks_for_pages(bridge: BridgeProcess) -> None:
 async def test_the_cost_of_a_page_does_not_depend_on_its_position(
     grown: Grown, share: float
 ) -> None:
-    ledger = grown.office.ledger
-    first = await ledger.page(MANY, ListJobs(limit=1, state="ended"))
+    store = grown.backend.store
+    first = await store.page(MANY, ListJobs(limit=1, state="ended"))
     assert first.next is not None
     newest = int(first.next.partition(".")[2])
     before = f"ended.{newest - int((1 - share) * MANY_JOBS)}"
-    asked = ListJobs(limit=100, before=before)
-    cost = await grown.office.count(lambda: ledger.page(MANY, asked))
+    query = ListJobs(limit=100, before=before)
+    cost = await grown.backend.count(lambda: store.page(MANY, query))
     assert cost.sent < 30
     assert cost.received < 10 * 100

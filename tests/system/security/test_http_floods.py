@@ -1,4 +1,4 @@
-"""Callers that hold connections and streams take none from others, in a real bridge."""
+"""Callers that hold many connections and streams do not affect others, in a real bridge."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ ALICE = {"Authorization": f"Bearer {token_of('alice')}"}
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def worker(nats: Nats) -> AsyncGenerator[None]:
-    """A worker that answers every question with the same job."""
+    """Start a worker that replies to every request with the same job."""
     job = Job(
         job_id=JOB_ID,
         identity=IdentityName("alice"),
@@ -77,7 +77,7 @@ async def bridge_of(
 
 
 async def refused(bridge: BridgeProcess) -> dict[str, float]:
-    """How many connections were refused or closed, by reason."""
+    """Return the number of refused or closed connections, by reason."""
     response = await bridge.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
     return {
         sample.labels["reason"]: sample.value
@@ -95,19 +95,19 @@ async def test_half_sent_requests_block_no_other_caller_and_are_closed(
         httpx.AsyncClient(base_url=bridge.url, trust_env=False, timeout=HANGS_AFTER_S) as honest,
     ):
         url = httpx.URL(bridge.url)
-        held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         for number in range(HALF_SENT_HEADS):
-            held.append(await asyncio.open_connection(url.host, url.port))
-            held[-1][1].write(HALF_SENT)
+            connections.append(await asyncio.open_connection(url.host, url.port))
+            connections[-1][1].write(HALF_SENT)
             if number % 50 == 0:
                 assert (await honest.get("/api/v1/block/latest")).status_code == 200
         assert (await honest.get("/api/v1/block/latest")).status_code == 200
         assert (await bridge.get("/health")).status_code == 200
         assert "Closed or refused connections: made_room" in bridge.log
-        closed = asyncio.gather(*(until_closed(reader) for reader, _ in held))
+        closed = asyncio.gather(*(until_closed(reader) for reader, _ in connections))
         async with asyncio.timeout(HANGS_AFTER_S):
             ends = await closed
-        for _, writer in held:
+        for _, writer in connections:
             writer.close()
         by_reason = await refused(bridge)
         late = sum(end.startswith(b"HTTP/1.1 408 ") for end in ends)
@@ -172,7 +172,7 @@ async def test_an_identitys_job_streams_leave_others_their_share(
             assert (await stack.enter_async_context(opened)).status_code == 200
 
 
-async def test_as_many_connections_as_allowed_are_served(
+async def test_connections_up_to_the_limit_are_served(
     tmp_path: Path, nats: Nats, worker: None
 ) -> None:
     async with (

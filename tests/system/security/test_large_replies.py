@@ -1,4 +1,4 @@
-"""Many large replies at once end no connection, though nats-server bounds what waits for one."""
+"""Many concurrent large replies do not exceed nats-server's limit of pending bytes."""
 
 import asyncio
 from pathlib import Path
@@ -19,13 +19,13 @@ REQUESTS = 20 * MAX_PENDING_BYTES // len(REPLY)
 async def test_one_connection_receives_many_large_replies_at_once(tmp_path: Path) -> None:
     rules = authorization_config(deployment_settings())
     async with NatsServer(tmp_path, rules, more=limits_text()) as server:
-        asked: list[bytes] = []
+        replied: list[bytes] = []
 
-        def take(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+        def reply_to(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
             worker.publish(reply, REPLY)
-            asked.append(reply)
+            replied.append(reply)
 
-        async with RawNats(server.url, "worker", WORKER_PASSWORD, take) as worker:
+        async with RawNats(server.url, "worker", WORKER_PASSWORD, reply_to) as worker:
             worker.subscribe(LATEST)
             await worker.flush()
             caller = await connect(ConnectionOptions((server.url,)))
@@ -35,5 +35,5 @@ async def test_one_connection_receives_many_large_replies_at_once(tmp_path: Path
             )
             assert {reply.body for reply in replies} == {REPLY}
             assert caller.counts.disconnects == 0
-            assert len(asked) == REQUESTS + 1
+            assert len(replied) == REQUESTS + 1
             await caller.close()

@@ -63,7 +63,7 @@ async def health_of(worker: WorkerProcess) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def numbers_read(connection: NatsConnection) -> tuple[int, int]:
-    """The latest block, and that of neurons which are read from the chain; each read succeeds."""
+    """Return the numbers of the latest block and of the block of untracked neurons."""
     block, neurons = await asyncio.gather(
         connection.request(LATEST_BLOCK, timeout_s=60),
         connection.request(UNTRACKED_NEURONS, timeout_s=60),
@@ -77,7 +77,7 @@ async def numbers_read(connection: NatsConnection) -> tuple[int, int]:
 async def test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events(
     tmp_path: Path, archive: str
 ) -> None:
-    """Where the archive does not answer, a read that is sent there fails."""
+    """If the archive is not reachable, a read that is routed to it fails."""
     settings = PACE | {"PYLON_BITTENSOR_ARCHIVE_NETWORK": archive}
     async with (
         NatsServer(tmp_path) as server,
@@ -106,7 +106,7 @@ async def test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events(
         assert "Releasing the publisher lease" not in worker.log
 
 
-async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_path: Path) -> None:
+async def test_exceptions_of_a_node_outage_are_retrieved(tmp_path: Path) -> None:
     """Its second connection is idle when the node ends, so that nothing waits on it."""
     async with (
         NatsServer(tmp_path) as server,
@@ -167,7 +167,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
             assert numbers == list(range(numbers[0], numbers[-1] + 1))
             assert (await health.get("/livez")).status_code == 200, "it has stopped once"
 
-        # Left alone it takes the lease again, stops again, and is to be restarted.
+        # Alone, the worker acquires the lease again, stalls again, and must be restarted.
         async def is_unhealthy() -> bool:
             return (await health.get("/livez")).status_code == 503
 

@@ -42,8 +42,8 @@ REPLY: Final = b"x" * 160_000
 LATEST: Final = "pylon.v1.open.chain.block.latest"
 
 
-class Victim:
-    """A server, its worker, and somebody who reads honestly all the time."""
+class ServerUnderAttack:
+    """A server, its worker, and an honest reader; measures the memory of the server."""
 
     def __init__(self, server: NatsServer, worker: NatsConnection, reader: NatsConnection) -> None:
         self.server = server
@@ -69,7 +69,7 @@ class Victim:
 
 
 @pytest.fixture
-async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
+async def attacked(tmp_path: Path) -> AsyncGenerator[ServerUnderAttack]:
     settings = deployment_settings(identities={"alice": 1})
     server = NatsServer(tmp_path, authorization_config(settings), more=limits_text())
     async with server:
@@ -82,13 +82,13 @@ async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
 
         await worker.subscribe(LATEST, answer)
         await worker.nats.flush()
-        yield Victim(server, worker, reader)
+        yield ServerUnderAttack(server, worker, reader)
         await reader.close()
         await worker.close()
 
 
 async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
-    """Connect without credentials, say something, and read nothing from then on."""
+    """Connect without credentials, send some lines, and stop reading."""
     host, _, port = url.removeprefix("nats://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1)
     writer.write(b'CONNECT {"verbose":false}\r\n' + b"".join(lines))
@@ -97,57 +97,62 @@ async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
     return writer
 
 
-async def test_slow_readers_take_no_more_than_the_limits_say(victim: Victim) -> None:
-    # The begun message is reserved whole, beside what waits to be read.
-    begun = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
+async def test_slow_readers_use_no_more_memory_than_the_limits_allow(
+    attacked: ServerUnderAttack,
+) -> None:
+    # The server reserves the whole size of a partial message, in addition to pending bytes.
+    partial_message = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
     attackers = [
-        await silent(victim.server.url, b"SUB _INBOX.open.> 1\r\n", begun) for _ in range(ATTACKERS)
+        await silent(attacked.server.url, b"SUB _INBOX.open.> 1\r\n", partial_message)
+        for _ in range(ATTACKERS)
     ]
     try:
-        # More than all of them may leave unread, and their sockets' buffers.
+        # More bytes than the attackers may leave unread, including their socket buffers.
         for number in range(3 * MAX_PENDING_BYTES // len(REPLY)):
-            await victim.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
-            await victim.worker.nats.flush()
-            await victim.read()
+            await attacked.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
+            await attacked.worker.nats.flush()
+            await attacked.read()
     finally:
         for writer in attackers:
             writer.transport.abort()
-    assert "Slow Consumer" in victim.server.log
-    assert victim.peak_bytes > ATTACKERS * MAX_PENDING_BYTES / 4, "the attack has no effect"
-    assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
-    assert victim.worker.counts.disconnects == victim.reader.counts.disconnects == 0
+    assert "Slow Consumer" in attacked.server.log
+    assert attacked.peak_bytes > ATTACKERS * MAX_PENDING_BYTES / 4, "the attack has no effect"
+    assert attacked.peak_bytes < attacked.bound_bytes(ATTACKERS + 2)
+    assert attacked.worker.counts.disconnects == attacked.reader.counts.disconnects == 0
 
 
-async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
-    victim: Victim,
+async def test_half_a_million_subscriptions_use_no_more_memory_than_the_limits_allow(
+    attacked: ServerUnderAttack,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for attacker in range(ATTACKERS):
             raw = await stack.enter_async_context(
-                RawNats(victim.server.url, None, "", lambda *_: None)
+                RawNats(attacked.server.url, None, "", lambda *_: None)
             )
             for number in range(SUBSCRIPTIONS // ATTACKERS):
-                # As many tokens as are allowed, none of them of another subscription.
+                # The maximum number of tokens, all of them unique.
                 tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
                 raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
                 if number % 1000 == 0:
                     await raw.flush()
             await raw.flush()
             assert any("maximum subscriptions exceeded" in error for error in raw.errors)
-            await victim.read()
-        assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
+            await attacked.read()
+        assert attacked.peak_bytes < attacked.bound_bytes(ATTACKERS + 2)
 
 
-async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim) -> None:
+async def test_ended_connections_release_their_memory(
+    attacked: ServerUnderAttack,
+) -> None:
     """nats-server keeps the subscriptions of ended connections, for its monitoring."""
     for attacker in range(CONNECTIONS_THAT_END):
-        async with RawNats(victim.server.url, None, "", lambda *_: None) as raw:
+        async with RawNats(attacked.server.url, None, "", lambda *_: None) as raw:
             for number in range(MAX_SUBSCRIPTIONS):
                 tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
                 raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
             await raw.flush()
-        await victim.read()
-    assert victim.peak_bytes < victim.bound_bytes(3)
+        await attacked.read()
+    assert attacked.peak_bytes < attacked.bound_bytes(3)
 
 
 @pytest.mark.parametrize(
@@ -161,31 +166,33 @@ async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim)
         ),
     ],
 )
-async def test_too_large_messages_are_refused(victim: Victim, line: bytes, error: bytes) -> None:
-    host, _, port = victim.server.url.removeprefix("nats://").partition(":")
+async def test_too_large_messages_are_refused(
+    attacked: ServerUnderAttack, line: bytes, error: bytes
+) -> None:
+    host, _, port = attacked.server.url.removeprefix("nats://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b'CONNECT {"verbose":false}\r\n' + line)
     async with asyncio.timeout(HANGS_AFTER_S):
         await reader.readuntil(error)
     writer.close()
-    await victim.read()
+    await attacked.read()
 
 
 async def test_a_server_that_is_full_refuses_more_connections(tmp_path: Path) -> None:
     few = limits_text().replace(f"max_connections: {MAX_CONNECTIONS}", "max_connections: 3")
     async with NatsServer(tmp_path, more=few) as server:
-        held = [await connect(ConnectionOptions((server.url,))) for _ in range(3)]
+        connections = [await connect(ConnectionOptions((server.url,))) for _ in range(3)]
         host, _, port = server.url.removeprefix("nats://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         async with asyncio.timeout(HANGS_AFTER_S):
             await reader.readuntil(b"maximum connections exceeded")
         writer.close()
-        for connection in held:
+        for connection in connections:
             assert connection.is_connected
             await connection.close()
 
 
-def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
+def test_the_limits_fit_into_the_memory_of_every_manifest() -> None:
     worst = SERVER_BYTES + MAX_CONNECTIONS * CONNECTION_BYTES
     compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]["nats"]
     kubernetes = (ROOT / "deploy/k8s/components/nats/nats.yaml").read_text()
@@ -206,7 +213,7 @@ def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
     }
     assert go_limits == {GO_MEMORY_LIMIT}
     assert int(GO_MEMORY_LIMIT.removesuffix("MiB")) < 4096
-    # The limits must leave room for Pylon's own clients.
+    # The limits must suffice for Pylon's own clients.
     assert MAX_REQUEST_BYTES < MAX_PAYLOAD_BYTES
     assert 2 * REPLIES_IN_FLIGHT_BYTES <= MAX_PENDING_BYTES
     assert MAX_SUBSCRIPTIONS > 1000

@@ -1,4 +1,4 @@
-"""A flood of requests slows down requests, and nothing else."""
+"""A flood of requests delays only requests."""
 
 import pytest
 
@@ -16,8 +16,8 @@ from tests.support.product.flood import flood
 from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
-    becomes,
-    is_parked,
+    is_deferred,
+    wait_until,
     weights_of,
 )
 from tests.support.product.worker_process import ITS_TURN
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RETRY_AFTER_S = 5.0
 BLOCKS = 100
-"""Blocks for which the flood lasts, at least."""
+"""Minimum duration of the flood, in blocks."""
 
 
-async def test_publishing_leases_and_jobs_go_on_during_a_flood(
+async def test_publishing_leases_and_jobs_continue_during_a_flood(
     nats: Nats, deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     published: list[str] = []
@@ -45,10 +45,10 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
         devnet.set_hyperparameter(1, "WeightsSetRateLimit", BLOCKS)
         weights = weights_of(devnet, 1, 3)
         first = await sn1.put_weights(weights)
-        await becomes(sn1, first.job_id, lambda job: job.state is JobState.CONFIRMED)
+        await wait_until(sn1, first.job_id, lambda job: job.state is JobState.CONFIRMED)
         applied = deployment.applied()
         second = await sn1.put_weights(weights_of(devnet, 1, 4))
-        await becomes(sn1, second.job_id, is_parked)
+        await wait_until(sn1, second.job_id, is_deferred)
         seen = len(published)
         async with flood(nats.url):
 
@@ -67,11 +67,11 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
             return done.state is JobState.CONFIRMED
 
         await comes_true(is_answered)
-        # However often the chain said that it was too early.
+        # Submitted once, in spite of the rate limit.
         assert deployment.applied() == applied + 1
 
 
-async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_follows(
+async def test_a_worker_buffers_a_bounded_number_of_requests_and_answers_later_ones(
     nats: Nats,
 ) -> None:
     async def handler(_: ServiceCall) -> bytes:

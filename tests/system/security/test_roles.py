@@ -1,4 +1,4 @@
-"""The operations that each role of a worker serves; a reader cannot write, whatever it sends."""
+"""The operations that each worker role serves; the user of readers cannot write."""
 
 import asyncio
 import contextlib
@@ -61,10 +61,10 @@ async def test_a_signer_answers_no_reads_of_the_chain(nats: Nats, deployment: De
             assert await code_of(stranger, "pylon.v1.open.chain.events.block") in PUBLISHED
 
 
-async def test_a_confined_reader_beside_a_signer_is_the_whole_product(
+async def test_a_restricted_reader_and_a_signer_serve_everything(
     nats: Nats, deployment: Deployment, identity: IdentityOf
 ) -> None:
-    """It answers from what the signer publishes, and catches up with what it has missed."""
+    """The reader serves published values, and catches up after a restart."""
     async with deployment.worker(**SIGNER) as signer:
         await signer.logs(ITS_TURN)
         stranger = await nats.connect(user=None)
@@ -106,7 +106,7 @@ async def test_the_reader_user_can_neither_store_nor_change_anything(
             await reader.nats.publish(subject, FORGED, reply="$KV.pylon_jobs.x")
             await reader.nats.flush()
             assert reader.counts.permission_violations == refused + number, subject
-        # The worker itself writes meanwhile.
+        # The worker writes to the streams at the same time.
         for plan in STREAMS:
             state = (await admin.stream_info(plan.name)).state
             for sequence in range(max(1, state.first_seq), state.last_seq + 1):

@@ -32,8 +32,6 @@ from tests.support.k8s.manifests import (
 from tests.support.k8s.nats_chart import Chart
 
 SCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
-
-
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 

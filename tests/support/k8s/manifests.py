@@ -12,23 +12,11 @@ from tests.support.k8s.custom_resources import SCHEMAS
 from tests.support.k8s.kustomize import Manifest, render, without_hash
 
 ROOT = Path(__file__).parents[3]
-
-
 K8S = ROOT / "deploy" / "k8s"
-
-
 KUBERNETES = "1.32"
-
-
 OVERLAYS = ["overlays/local", "overlays/production"]
-
-
 OPTIONAL = ["keda", "sentry", "ingress", "gateway"]
-
-
 WITH_ALL = "production with all components"
-
-
 WORKLOADS = {"Deployment", "StatefulSet"}
 
 

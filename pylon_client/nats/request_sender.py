@@ -59,6 +59,7 @@ class RequestSender:
             raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The timeout is over already.")
         sent_headers = {
             **headers,
+            wire_headers.TIMEOUT: wire_headers.encode_timeout(timeout_s),
             # For workers of versions that do not read the timeout.
             wire_headers.DEADLINE: wire_headers.encode_deadline(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,

@@ -26,11 +26,7 @@ from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.subtensor import LONG_S, devnet_with, failure_of, proxied, subtensor_at
 
 ONE = NetUid(1)
-
-
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
-
-
 STATE_CALL = "state_call:SubnetInfoRuntimeApi_get_subnet_state"
 
 

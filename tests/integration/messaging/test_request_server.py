@@ -24,11 +24,7 @@ from tests.support.product.deployment import ConnectAs
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 ALICES = "pylon.v1.identity.alice.neurons.latest"
-
-
 AT = "pylon.v1.open.1.neurons.at"
-
-
 BLOCK = "pylon.v1.open.chain.block.latest"
 
 

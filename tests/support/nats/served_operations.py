@@ -11,8 +11,6 @@ from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.nats.nats_connection import NatsConnection
 
 IDENTITIES = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
-
-
 LATEST = "pylon.v1.open.1.neurons.latest"
 
 

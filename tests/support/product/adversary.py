@@ -52,14 +52,8 @@ from pylon_client.contract.types import (
 )
 
 ERA_BLOCKS = 8
-
-
 BLOCK_TIME_S = 12.0
-
-
 OWN_UID = NeuronUid(0)
-
-
 WAKING = 0.2
 """Probability, per block, that the paused processes continue."""
 
@@ -552,6 +546,4 @@ def _unavailable() -> FailureError:
 
 
 _OUTDATED = Refusal(ErrorCode.CHAIN_REJECTED, RefusalKind.RETRY, "Outdated.")
-
-
 _TOO_FAST = Refusal(ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED, "Too fast.")

@@ -38,8 +38,8 @@ async def test_a_complete_runtime_supports_every_write() -> None:
     ("missing", "kinds"),
     [
         ("SubtensorModule.set_weights", ["weights"]),
-        ("SubtensorModule.commit_timelocked_weights", ["sealed weights"]),
-        ("Commitments.set_commitment", ["commitments", "sealed commitments"]),
+        ("SubtensorModule.commit_timelocked_weights", ["timelocked weights"]),
+        ("Commitments.set_commitment", ["commitments", "timelocked commitments"]),
         ("SubtensorModule.serve_axon_tls", ["certificates"]),
     ],
 )
@@ -52,8 +52,8 @@ async def test_a_missing_call_is_named_with_its_kinds(missing: str, kinds: list[
     ("missing", "kinds"),
     [
         ("MinAllowedWeights", ["weights"]),
-        ("Tempo", ["weights", "sealed weights"]),
-        ("RevealPeriodEpochs", ["sealed weights"]),
+        ("Tempo", ["weights", "timelocked weights"]),
+        ("RevealPeriodEpochs", ["timelocked weights"]),
     ],
 )
 async def test_a_missing_item_is_named_with_its_kinds(missing: str, kinds: list[str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.product.eventually import HANGS_AFTER_S
 
+pytestmark = pytest.mark.integration  # starts processes
+
 ROOT = Path(__file__).parents[3]
 LIST_MODULES = "import sys; print(*sys.modules)"
 START_DEVNET = """

@@ -16,6 +16,7 @@ from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain, block_of, hash_of
+from tests.support.product.stepped_loop import run_stepped
 from tests.support.wire.fake_stream import FakeStream
 
 BLOCKS = str(BlockEventSubject())
@@ -183,15 +184,18 @@ async def test_while_the_chain_is_down_a_block_waits() -> None:
     assert stream.numbers(BLOCKS) == [5]
 
 
-async def test_a_block_that_the_node_lost_is_waited_for() -> None:
-    chain, stream = FakeChain(4), FakeStream()
-    publisher = publisher_of(chain, stream)
-    publishing = asyncio.create_task(publisher.publish(BlockNumber(5), with_neurons=False))
-    while chain.reads["block", 5] < 5:
-        await asyncio.sleep(0.01)
-    chain.head = 5
-    await publishing
-    assert stream.numbers(BLOCKS) == [5]
+def test_a_block_that_the_node_lost_is_waited_for() -> None:
+    async def scenario() -> None:
+        chain, stream = FakeChain(4), FakeStream()
+        publisher = publisher_of(chain, stream)
+        publishing = asyncio.create_task(publisher.publish(BlockNumber(5), with_neurons=False))
+        while chain.reads["block", 5] < 5:
+            await asyncio.sleep(0.01)
+        chain.head = 5
+        await publishing
+        assert stream.numbers(BLOCKS) == [5]
+
+    run_stepped(scenario())
 
 
 async def test_a_block_without_a_stored_state_does_not_stop_later_blocks() -> None:

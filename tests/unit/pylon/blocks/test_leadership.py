@@ -11,6 +11,7 @@ from pylon.blocks.publish_progress import PublishProgress
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from tests.support.chain.fake_chain import FakeChain
 from tests.support.product.eventually import eventually
+from tests.support.product.stepped_loop import run_stepped
 
 STALLED_AFTER_S = 0.3
 
@@ -78,14 +79,17 @@ async def test_a_stalled_leader_releases_the_lease_to_another_worker() -> None:
     await other.leave()
 
 
-async def test_a_leader_with_consecutive_stalls_reports_a_problem_until_it_publishes() -> None:
-    only = Candidate(OneLease(), works=False)
-    await eventually(lambda: only.leadership.stalls >= MAX_CONSECUTIVE_STALLS)
-    assert only.leadership.problems
-    only.works = True
-    await eventually(lambda: only.progress.published_blocks)
-    assert not only.leadership.problems
-    await only.leave()
+def test_a_leader_with_consecutive_stalls_reports_a_problem_until_it_publishes() -> None:
+    async def scenario() -> None:
+        only = Candidate(OneLease(), works=False)
+        await eventually(lambda: only.leadership.stalls >= MAX_CONSECUTIVE_STALLS)
+        assert only.leadership.problems
+        only.works = True
+        await eventually(lambda: only.progress.published_blocks)
+        assert not only.leadership.problems
+        await only.leave()
+
+    run_stepped(scenario())
 
 
 async def test_a_publisher_that_does_not_end_holds_the_lease_no_longer() -> None:

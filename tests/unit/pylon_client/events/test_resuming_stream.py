@@ -15,6 +15,7 @@ from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.samples import sample_block_info
 from pylon_client.transport import StreamItem, StreamSpec
 from tests.support.product.eventually import eventually
+from tests.support.product.stepped_loop import run_stepped
 
 QUIET_S = 0.01
 ENDLESS_S = 600.0
@@ -83,16 +84,19 @@ async def test_an_event_that_arrives_during_a_probe_is_returned() -> None:
     await stream.close()
 
 
-async def test_an_idle_stream_waits_while_a_worker_replies() -> None:
-    idle = IdleStream(replies=1000)
-    stream = idle.stream(give_up_after_s=100 * QUIET_S)
-    await stream.connect()
-    next_event = asyncio.create_task(stream.__anext__())
-    await eventually(lambda: idle.probes > 150)
-    idle.publish(7)
-    assert (await next_event).number == 7
-    assert idle.cancelled == 0
-    await stream.close()
+def test_an_idle_stream_waits_while_a_worker_replies() -> None:
+    async def scenario() -> None:
+        idle = IdleStream(replies=1000)
+        stream = idle.stream(give_up_after_s=100 * QUIET_S)
+        await stream.connect()
+        next_event = asyncio.create_task(stream.__anext__())
+        await eventually(lambda: idle.probes > 150)
+        idle.publish(7)
+        assert (await next_event).number == 7
+        assert idle.cancelled == 0
+        await stream.close()
+
+    run_stepped(scenario())
 
 
 async def test_without_events_and_replies_the_stream_times_out() -> None:

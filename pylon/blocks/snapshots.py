@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
@@ -125,10 +125,6 @@ class Snapshots:
     def latest_block(self) -> Snapshot | None:
         """Return the newest block's snapshot, if it is fresh."""
         return self.get_fresh(str(BlockEventSubject()))
-
-    def latest_neurons(self, netuid: NetUid) -> Snapshot | None:
-        """Return a subnet's newest neurons, if they are fresh."""
-        return self.get_fresh(str(NeuronsEventSubject(netuid)))
 
     def get(self, subject: str) -> Snapshot | None:
         """Return a subject's newest snapshot, of any age."""

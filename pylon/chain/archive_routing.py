@@ -4,8 +4,8 @@ The main node may discard the states of old blocks; an archive node keeps all of
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, Final, Generic, TypeVar
 
 from pylon.chain.port import Chain
 from pylon.chain.query import Query, ResultT_co
@@ -177,26 +177,26 @@ class RoutedChain(NodeRouter[Chain]):
             self.observe_block(block.number)
         return block
 
-    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+    def block(self, number: BlockNumber, *, timeout_s: float) -> Coroutine[Any, Any, Block]:
         """Return the block with this number on the best chain."""
-        return await self.read(
+        return self.read(
             number, "block", timeout_s, lambda chain, left_s: chain.block(number, timeout_s=left_s)
         )
 
-    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+    def timestamp(self, block: Block, *, timeout_s: float) -> Coroutine[Any, Any, Timestamp]:
         """Return the timestamp of a block, in whole seconds since the Unix epoch."""
-        return await self.read(
+        return self.read(
             block.number,
             "timestamp",
             timeout_s,
             lambda chain, left_s: chain.timestamp(block, timeout_s=left_s),
         )
 
-    async def query(
+    def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
-    ) -> ResultT_co:
+    ) -> Coroutine[Any, Any, ResultT_co]:
         """Return the result of a query on the state after a block."""
-        return await self.read(
+        return self.read(
             block.number,
             query.name,
             timeout_s,

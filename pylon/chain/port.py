@@ -1,7 +1,7 @@
 """Interfaces for reading the chain, in terms of Pylon's models."""
 
-from collections.abc import AsyncGenerator
-from typing import Protocol
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, Protocol
 
 from pylon.chain.query import Query, ResultT_co
 from pylon_client.contract.models import Block, BlockInfo
@@ -20,17 +20,17 @@ class ChainReads(Protocol):
         """Return the newest block of the best chain."""
         ...
 
-    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+    def block(self, number: BlockNumber, *, timeout_s: float) -> Coroutine[Any, Any, Block]:
         """Return the block with this number on the best chain."""
         ...
 
-    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+    def timestamp(self, block: Block, *, timeout_s: float) -> Coroutine[Any, Any, Timestamp]:
         """Return the timestamp of a block, in whole seconds since the Unix epoch."""
         ...
 
-    async def query(
+    def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
-    ) -> ResultT_co:
+    ) -> Coroutine[Any, Any, ResultT_co]:
         """Return the result of a query on the state after a block."""
         ...
 

@@ -125,7 +125,7 @@ class ReadHandlers:
     def _latest_snapshot(self, query: Query[BaseModel], params: Params) -> Snapshot | None:
         if not isinstance(query, Neurons) or isinstance(params, BlockParams):
             return None
-        return self._snapshots.latest_neurons(query.netuid)
+        return self._snapshots.get_fresh(str(NeuronsEventSubject(query.netuid)))
 
     async def _query_chain(self, query: Query[BaseModel], params: Params) -> Snapshot:
         """Return the result at the block of the parameters, or at the newest block."""

@@ -168,7 +168,7 @@ async def test_a_worker_that_does_not_publish_reads_nothing_and_knows_all(tmp_pa
         for worker in (one, other):
             await eventually(
                 lambda worker=worker: (
-                    (snapshot := worker.snapshots.latest_neurons(NetUid(1)))
+                    (snapshot := worker.snapshots.get_fresh(NEURONS_OF_1))
                     and snapshot.block.number == devnet.best_number
                 )
             )

@@ -40,7 +40,7 @@ def test_the_newest_is_given_out_and_an_older_one_does_not_replace_it() -> None:
 def test_an_old_stored_event_is_not_the_latest_before_the_first_head() -> None:
     snapshots = snapshots_at(10, Clock())
     assert snapshots.latest_block() is None
-    assert snapshots.latest_neurons(NETUID) is None
+    assert snapshots.get_fresh(str(NeuronsEventSubject(NETUID))) is None
 
 
 def test_a_chain_that_makes_no_more_blocks_ends_it() -> None:
@@ -59,9 +59,9 @@ def test_a_chain_that_makes_no_more_blocks_ends_it() -> None:
 def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.observe_head(BlockNumber(10 + MAX_LAG_BLOCKS))
-    assert snapshots.latest_neurons(NETUID) is not None
+    assert snapshots.get_fresh(str(NeuronsEventSubject(NETUID))) is not None
     snapshots.observe_head(BlockNumber(10 + MAX_LAG_BLOCKS + 1))
-    assert snapshots.latest_neurons(NETUID) is None
+    assert snapshots.get_fresh(str(NeuronsEventSubject(NETUID))) is None
 
 
 def test_a_lower_head_makes_snapshots_of_a_false_head_stale() -> None:
@@ -100,7 +100,7 @@ def test_the_last_known_head_is_described_with_its_age() -> None:
 def test_an_untracked_subnet_has_no_snapshot() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.observe_head(BlockNumber(10))
-    assert snapshots.latest_neurons(NetUid(2)) is None
+    assert snapshots.get_fresh(str(NeuronsEventSubject(NetUid(2)))) is None
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-    stalling = ("-m", "tests.support.product.stalling_worker", "3")
+    stalling = ("tests.support.product.stalling_worker", "3")
     async with (
         NatsServer(tmp_path) if servers == 1 else NatsCluster(tmp_path, "") as running,
         DevnetProcess(None, block_time_s=BLOCK_TIME_S) as devnet,

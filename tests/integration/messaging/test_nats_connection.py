@@ -151,7 +151,7 @@ async def test_a_failure_that_cannot_be_read_is_still_a_failure(connect_as: Conn
     assert (error.code, error.failure.detail) == (ErrorCode.INTERNAL, "the text")
 
 
-@pytest.mark.parametrize(("told", "status"), [("429", 429), (None, 500)])
+@pytest.mark.parametrize(("status_header", "status"), [("429", 429), (None, 500)])
 async def test_an_unknown_error_code_is_raised_with_its_text(
     connect_as: ConnectAs, status_header: str | None, status: int
 ) -> None:

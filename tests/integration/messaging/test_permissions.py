@@ -261,7 +261,7 @@ async def test_the_server_denies_a_worker_requests_as_an_identity(
 
 
 @pytest.mark.parametrize("user", [None, "alice", "bridge"])
-@pytest.mark.parametrize("kept", ["pylon.v1.event.block", "pylon.v1.event.neurons.999"])
+@pytest.mark.parametrize("stored_subject", ["pylon.v1.event.block", "pylon.v1.event.neurons.999"])
 @pytest.mark.parametrize(
     "reply",
     [

@@ -118,7 +118,7 @@ async def test_two_hundred_clients_cause_one_chain_fetch_per_block(tmp_path: Pat
         assert {key: fetches[key] for key in once} == once
 
 
-@pytest.mark.parametrize("victim", ["pylon_devnet", "nats-server"])
+@pytest.mark.parametrize("part", ["pylon_devnet", "nats-server"])
 async def test_a_killed_process_is_restarted_without_the_others(tmp_path: Path, part: str) -> None:
     async with Product(tmp_path) as product:
         before = (await block_after(product, 0))["block"]["number"]

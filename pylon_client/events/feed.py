@@ -2,7 +2,7 @@
 
 A feed subscribes before it reads the newest event, so that no event is lost between the two. When a
 block number is missing, or messages may have been lost after a reconnect or because the reader is
-slow, `EventSequence` (`pylon_client/events/sequence.py`) reads the missing events from the event log.
+slow, `EventSequence` in `pylon_client/events/sequence.py` reads the missing events from the log.
 """
 
 import asyncio

@@ -24,21 +24,24 @@ async def cancel_on_disconnect(request: Request) -> AsyncGenerator[None]:
         raise RuntimeError("cancel_on_disconnect needs a task")
     cancellations = task.cancelling()
     watcher = asyncio.create_task(_wait_for_disconnect(request))
+    is_active, has_left = True, False
 
     def cancel(ended: asyncio.Task[None]) -> None:
-        if not ended.cancelled():
+        nonlocal has_left
+        # The watcher may have ended together with the block.
+        if is_active and not ended.cancelled():
+            has_left = True
             task.cancel()
 
     watcher.add_done_callback(cancel)
     try:
         yield
     except asyncio.CancelledError:
-        has_left = watcher.done() and not watcher.cancelled()
         if not has_left or task.uncancel() > cancellations:
             raise  # the request was cancelled for another reason
         raise FailureError(ErrorCode.CANCELLED, "The client has disconnected.") from None
     finally:
-        watcher.remove_done_callback(cancel)
+        is_active = False
         watcher.cancel()
 
 

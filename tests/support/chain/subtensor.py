@@ -19,7 +19,7 @@ LONG_S = 30.0
 
 @asynccontextmanager
 async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet]:
-    """A devnet that makes blocks only when told to, unless the options say otherwise."""
+    """A devnet that makes blocks only on request, unless the options say otherwise."""
     chosen: dict[str, Any] = {"port": 0, "autostart": False} | options
     async with Devnet(DevnetOptions(**chosen)) as devnet:
         await devnet.advance(blocks)

@@ -54,3 +54,13 @@ async def test_another_cancellation_is_raised_as_it_is() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert task.cancelled()
+
+
+async def test_a_disconnect_together_with_the_end_of_the_block_cancels_nothing_later() -> None:
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    async with cancel_on_disconnect(request_of(messages)):
+        await asyncio.sleep(0)
+        messages.put_nowait({"type": "http.disconnect"})
+        await asyncio.sleep(0)  # the watcher is about to end
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -63,8 +63,8 @@ async def test_gaps_are_reported_as_missed_events() -> None:
         missed = parsed(await anext(frames_of))
     assert missed["event"] == "missed"
     assert "id" not in missed
-    told = json_codec.decode(missed["data"].encode())
-    assert (told["after_block_number"], told["before_block_number"]) == (1, 5)
+    reported = json_codec.decode(missed["data"].encode())
+    assert (reported["after_block_number"], reported["before_block_number"]) == (1, 5)
 
 
 async def test_a_slow_listener_catches_up_or_receives_a_missed_event() -> None:

@@ -177,10 +177,10 @@ def test_a_retracted_finalized_extrinsic_returns_silently(node: PoolOfChain) -> 
     raw = node.submit()
     node.make_block()
     node.pool.on_finalized(1)
-    told = len(node.statuses[0])
+    status_count = len(node.statuses[0])
     node.pool.on_retracted(node.chain.rewind(1))
     assert node.make_block().extrinsics[1:] == (raw,)
-    assert len(node.statuses[0]) == told
+    assert len(node.statuses[0]) == status_count
 
 
 def test_a_block_that_is_never_finalized_times_out(

@@ -115,6 +115,6 @@ def test_a_snapshot_has_the_body_of_its_event() -> None:
     block = block_of(10)
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(5))
     neurons = SubnetNeurons(block=block, neurons={})
-    for subject, told in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
-        body = json_codec.encode(told)
+    for subject, published in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
+        body = json_codec.encode(published)
         assert parse_snapshot(FeedEvent(str(subject), block, body)) == Snapshot(block, body)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nats.errors
-from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client, Srv
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
@@ -54,6 +54,7 @@ class PylonNatsClient(Client):
       block counts as empty.
     - `renew_inbox` replaces an inbox that the server denies.
     - All inboxes have random names. The library's names are predictable.
+    - A failed attempt to connect leaves no open socket. The library opens the next one beside it.
     """
 
     msg_class = ReceivedMsg
@@ -106,6 +107,11 @@ class PylonNatsClient(Client):
         self._pongs.append(future or asyncio.get_running_loop().create_future())  # pyright: ignore[reportUnknownMemberType] -- the same
         await self._send_command(PING_PROTO)
         await self._flush_pending()
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        if self._transport is not None:
+            self._transport.close()
+        await super()._connect_to_server(s)
 
     async def _process_info(
         self,

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import socket
 from pathlib import Path
@@ -279,6 +280,30 @@ async def test_a_removed_user_ends_its_connection_for_good(
     assert (await failure(alice, "pylon.v1.open.1.x")).code is ErrorCode.FORBIDDEN
     assert (bob.counts.disconnects, bob.is_connected) == (0, True)
     assert token_of("alice") not in caplog.text
+
+
+async def test_failed_attempts_to_reconnect_leave_no_open_socket(tmp_path: Path) -> None:
+    """Something else listens on the port of a server that has gone.
+
+    Python warns about a socket that is left open, which fails the test.
+    """
+    ended: list[asyncio.StreamReader] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 100, "headers": true}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"-ERR 'refused'\r\n")
+        await reader.read()
+        writer.close()
+        ended.append(reader)
+
+    async with NatsServer(tmp_path) as server:
+        connection = await connect(options(server.url))
+        await server.kill()
+        async with await asyncio.start_server(refuse, "127.0.0.1", server.port):
+            await eventually(lambda: len(ended) > 2)
+            await connection.close()
+    gc.collect()
 
 
 async def test_closing_is_observable_and_idempotent(connect_as: ConnectAs) -> None:

@@ -26,7 +26,7 @@ from tests.support.k8s.balancer import Balancer
 from tests.support.k8s.kustomize import render
 from tests.support.k8s.pod import Cluster, Pod
 from tests.support.product.eventually import comes_true
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 
 LOCAL = Path(__file__).parents[2] / "deploy" / "k8s" / "overlays" / "local"
 SERVERS = 3

@@ -17,7 +17,7 @@ from pylon_client.contract.ss58 import is_address
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.k8s.kustomize import variables
 from tests.support.product.eventually import comes_true
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.pylon_command import command_environment
 from tests.support.product.service_process import service_process
 

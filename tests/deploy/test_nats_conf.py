@@ -14,7 +14,7 @@ from tests.support.nats.nats_process import NatsProcess
 from tests.support.product.certificates import Authority
 from tests.support.product.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
 from tests.support.product.eventually import comes_true, eventually
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.pylon_command import pylon_command
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from pylon_devnet.dev_wallets import write_wallet
 from tests.support.k8s.nats_chart import Chart
 from tests.support.nats.nats_process import NatsProcess
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "deployment" / "kubernetes.md"

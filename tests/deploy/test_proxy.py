@@ -14,7 +14,7 @@ import yaml
 
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 TLS: dict[str, Any] = yaml.safe_load((ROOT / "compose.tls.yaml").read_text())

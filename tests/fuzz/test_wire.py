@@ -30,6 +30,7 @@ from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.product.eventually import comes_true
+from tests.support.product.free_ports import free_ports
 from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
@@ -37,7 +38,6 @@ from tests.support.product.job_deployment import (
     make_wallets,
     weights_of,
 )
-from tests.support.product.product import free_ports
 from tests.support.product.secret_texts import secret_of
 from tests.support.wire.wire_corpus import Corpus
 from tests.support.wire.wire_fuzz import Flood, rss_bytes

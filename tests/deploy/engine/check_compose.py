@@ -15,7 +15,7 @@ import pytest
 
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.k8s.engine import Engine, output, until
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()

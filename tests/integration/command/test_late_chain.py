@@ -13,7 +13,7 @@ from pylon.cli.up import devnet_identities
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
 from tests.support.product.secret_texts import secret_of
 from tests.support.product.service_process import service_process

@@ -13,6 +13,7 @@ from pylon.chain.chain_identity import short_genesis
 from pylon_client.v1 import JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.free_ports import free_ports
 from tests.support.product.job_deployment import (
     SUBNETS,
     client_of,
@@ -21,7 +22,7 @@ from tests.support.product.job_deployment import (
     make_wallets,
     signing_settings,
 )
-from tests.support.product.product import Product, free_ports
+from tests.support.product.product import Product
 from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
 from tests.support.product.service_process import service_process
 

@@ -9,8 +9,8 @@ import pytest
 from pylon.nats_server.embedded_server import EmbeddedNats
 from tests.support.product.deployment import deployment_settings
 from tests.support.product.eventually import eventually
+from tests.support.product.free_ports import free_ports
 from tests.support.product.process_output import NAME as KEPT_OUTPUT
-from tests.support.product.product import free_ports
 from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
 from tests.support.product.service_process import service_process
 

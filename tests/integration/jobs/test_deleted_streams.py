@@ -21,6 +21,7 @@ from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.replicas import Nats
 from tests.support.product.deployment import token_of
 from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.free_ports import free_ports
 from tests.support.product.job_deployment import (
     SUBNETS,
     client_of,
@@ -31,7 +32,6 @@ from tests.support.product.job_deployment import (
     wait_until,
     weights_of,
 )
-from tests.support.product.product import free_ports
 from tests.support.product.worker_process import WorkerProcess, worker_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -3,6 +3,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
+from pylon.blocks.publish_progress import PublishProgress
+from pylon.blocks.publish_retries import retry_stream_request
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import neurons_event
@@ -30,6 +32,14 @@ def event_of(number: int, body: bytes = b"{}") -> FeedEvent:
     return neurons_event(NETUID, block_of(number), body)
 
 
+async def publish_by_all(publishers: list[EventPublisher], event: FeedEvent) -> None:
+    """Publish an event by each publisher at once; each retries as in the product."""
+    progress = PublishProgress()
+    await asyncio.gather(
+        *(retry_stream_request(progress, "publish")(one.publish, event) for one in publishers)
+    )
+
+
 async def stored_numbers(connection: NatsConnection) -> list[int]:
     """The block numbers of the events that the stream keeps, in its order."""
     event_log = EventLog(connection)
@@ -46,7 +56,7 @@ async def test_events_of_concurrent_publishers_are_stored_once_and_in_order(
 ) -> None:
     publishers = [EventPublisher(await nats.connect(first)) for first in range(4)]
     for number in BLOCKS:
-        await asyncio.gather(*(one.publish(event_of(number)) for one in publishers))
+        await publish_by_all(publishers, event_of(number))
     assert await stored_numbers(connection) == list(BLOCKS)
 
 
@@ -54,7 +64,7 @@ async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
     connection: NatsConnection, nats: Nats
 ) -> None:
     publishers = [EventPublisher(await nats.connect(first)) for first in range(3)]
-    await asyncio.gather(*(one.publish(event_of(1, LARGE)) for one in publishers))
+    await publish_by_all(publishers, event_of(1, LARGE))
     assert await stored_numbers(connection) == [1]
     event = await EventLog(connection)(str(NeuronsEventSubject(NETUID)))
     assert event is not None

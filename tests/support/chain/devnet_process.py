@@ -10,6 +10,7 @@ from typing import Self
 
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.free_ports import free_ports
 from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.process_output import output_path
 
@@ -17,7 +18,7 @@ from tests.support.product.process_output import output_path
 class DevnetProcess(DevnetControl):
     """A devnet that stores its chain on disk: `async with DevnetProcess(tmp_path) as devnet:`.
 
-    The OS chooses the port on the first start; later starts use the same port.
+    Its port stays the same, so that clients find it again.
 
     Args:
         folder: parent of the devnet's folder; None to keep the chain in memory.
@@ -30,7 +31,7 @@ class DevnetProcess(DevnetControl):
         self.folder = None if folder is None else folder / "devnet"
         self.block_time_s = block_time_s
         self.more = more
-        self.port = 0
+        (self.port,) = free_ports(1)
         self._process: PreloadedProcess | None = None
         self._output: asyncio.StreamReader | None = None
 
@@ -79,7 +80,6 @@ class DevnetProcess(DevnetControl):
                 if line.startswith("devnet control "):
                     self.control_url = line.split()[-1]
                 if line.startswith("devnet ready "):
-                    self.port = int(line.rsplit(":", 1)[1])
                     return
         raise AssertionError("the devnet ended before it was ready")
 

@@ -9,7 +9,7 @@ from nats.js.client import JetStreamContext
 
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.nats_server import NatsServer
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 
 SERVERS = 3
 

@@ -1,4 +1,4 @@
-"""A real nats-server for one test: its own folder, a port that the OS chooses, real kills."""
+"""A real nats-server for one test: its own folder and port, real kills."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from typing import Self
 
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.free_ports import free_ports
 from tests.support.product.process_output import output_path
 
 POLL_S = 0.01
@@ -28,8 +29,7 @@ def nats_server_binary() -> str:
 class NatsServer:
     """Run nats-server with JetStream on disk: `async with NatsServer(tmp_path) as server:`.
 
-    The OS chooses the port on the first start. It stays the same afterwards, so that clients find
-    the server again after `kill()` and `start()`.
+    Its port stays the same, so that clients find the server again after `kill()` and `start()`.
 
     Args:
         folder: of its configuration, its log and its streams.
@@ -62,7 +62,7 @@ class NatsServer:
         self.name = name
         self.more = more
         self.sync_interval = sync_interval
-        self.port = -1
+        (self.port,) = free_ports(1)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -107,10 +107,9 @@ class NatsServer:
                 start_new_session=True,
             )
         async with asyncio.timeout(HANGS_AFTER_S):
-            while (port := self._port_in_use()) is None:
+            while not self._is_listening():
                 assert self._process.returncode is None, self.log
                 await asyncio.sleep(POLL_S)
-        self.port = port
 
     async def kill(self) -> None:
         """Kill it without warning (SIGKILL), as a power cut or the OOM killer would."""
@@ -159,9 +158,8 @@ class NatsServer:
         path.write_text(text)
         path.chmod(0o600)
 
-    def _port_in_use(self) -> int | None:
+    def _is_listening(self) -> bool:
         for path in self.folder.glob("*.ports"):
-            with contextlib.suppress(ValueError, LookupError):
-                url: str = json.loads(path.read_text())["nats"][0]
-                return int(url.rsplit(":", 1)[1])
-        return None
+            with contextlib.suppress(ValueError):
+                return bool(json.loads(path.read_text())["nats"])
+        return False

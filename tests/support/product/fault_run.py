@@ -47,8 +47,8 @@ from tests.support.product.fault_figures import Figures
 from tests.support.product.fault_injector import FaultInjector
 from tests.support.product.fault_limiter import FaultLimiter
 from tests.support.product.fault_workers import Workers
+from tests.support.product.free_ports import free_ports
 from tests.support.product.job_deployment import all_jobs, signing_settings
-from tests.support.product.product import free_ports
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,18 +16,10 @@ import httpx
 
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.free_ports import free_ports
 from tests.support.product.process_output import append_output
 
 POLL_S = 0.05
-
-
-def free_ports(count: int) -> list[int]:
-    """Return distinct free ports."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
 
 
 def processes_under(pid: int) -> dict[int, str]:

@@ -15,7 +15,7 @@ from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import hotkey
 from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.pylon_command import command_environment, pylon_argv
 from tests.support.product.secret_texts import secret_of, with_keys
 from tests.support.product.service_process import service_process

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from pylon_client.v1 import Config, Job, NetUid, PylonClient, PylonRequestException, Weight
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.secret_texts import secret_of
 from tests.support.product.walk import NEURONS, Steps, Walk, problem
 

@@ -14,7 +14,7 @@ from pylon_client.v1 import (
     PylonRequestException,
 )
 from pylon_devnet.population import hotkey
-from tests.support.product.product import free_ports
+from tests.support.product.free_ports import free_ports
 from tests.support.product.walk import NEURONS, Steps, Walk, problem
 from tests.support.wire.event_stream import EventStream, listening_client
 

@@ -19,7 +19,8 @@ import pytest_asyncio
 from pylon_devnet.population import hotkey
 from tests.support.product import product_readme as readme
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product.product import Product, free_ports
+from tests.support.product.free_ports import free_ports
+from tests.support.product.product import Product
 from tests.support.product.service_process import service_process
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.support.product.product import Product, free_ports
+from tests.support.product.free_ports import free_ports
+from tests.support.product.product import Product
 from tests.support.product.walk import METRICS_TOKEN, Step, Walk
 from tests.support.product.walk_developer import DEVELOPER
 from tests.support.product.walk_first_contact import FIRST_CONTACT

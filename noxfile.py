@@ -46,6 +46,13 @@ def check(session: nox.Session) -> None:
     _pytest(session, *_BY_FILE, "-m", "not unit", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def soak(session: nox.Session) -> None:
+    """Run the slow tests at full size, one after the other; pass arguments after `--` to pytest."""
+    os.environ["PYLON_TESTS_FULL_SIZE"] = "1"
+    _pytest(session, "-m", "slow", *session.posargs)
+
+
 def _cores() -> int:
     return 2 if os.environ.get("CI") else os.cpu_count() or 1
 

@@ -27,6 +27,7 @@ from tests.support.k8s.kustomize import render
 from tests.support.k8s.pod import Cluster, Pod
 from tests.support.product.eventually import comes_true
 from tests.support.product.free_ports import free_ports
+from tests.support.product.sizes import sized
 
 LOCAL = Path(__file__).parents[2] / "deploy" / "k8s" / "overlays" / "local"
 SERVERS = 3
@@ -142,7 +143,7 @@ async def _answers(client: httpx.AsyncClient) -> None:
     assert "pylon_requests_total" in (await client.get("/metrics", headers=metrics_headers)).text
 
 
-READERS = 50
+READERS = sized(usual=20, full=50)
 PAUSE_S = 0.5
 WRITE_EVERY_S = 1.0
 IDLE_SHARE = 9

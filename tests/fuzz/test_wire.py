@@ -1,7 +1,7 @@
-"""Send 100,000 mostly invalid messages to every subject and stream of a worker.
+"""Send thousands of mostly invalid messages to every subject and stream of a worker.
 
 Each message gets a reply, or a named rule explains why not; the worker keeps working. The variable
-`PYLON_FUZZ_SEED` selects other messages, and `PYLON_FUZZ_MESSAGES` sets their number.
+`PYLON_FUZZ_SEED` selects other messages.
 """
 
 import asyncio
@@ -39,13 +39,14 @@ from tests.support.product.job_deployment import (
     weights_of,
 )
 from tests.support.product.secret_texts import secret_of
+from tests.support.product.sizes import sized
 from tests.support.wire.wire_corpus import Corpus
 from tests.support.wire.wire_fuzz import Flood, rss_bytes
 from tests.support.wire.wire_outcomes import Outcome
 from tests.support.wire.wire_streams import StreamCorpus
 
 SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
-MESSAGES = int(os.environ.get("PYLON_FUZZ_MESSAGES", "100000"))
+MESSAGES = sized(usual=20_000, full=100_000)
 STREAM_MESSAGES = MESSAGES // 20
 WINDOWS = 10
 BLOCKS_AHEAD_MAX = 100
@@ -53,7 +54,7 @@ MESSAGES_PER_BLOCK = 1_000
 UNREADABLE_ANNOUNCEMENT = "Ignored unreadable announcements of a signer"
 GROWTH_MAX_BYTES = 32 * 1024 * 1024
 """Maximum growth of a worker's memory from the first windows to the last, without its read cache,
-which grows with the number of blocks. A leak of 400 bytes per message exceeds it."""
+which grows with the number of blocks. At full size, a leak of 400 bytes per message exceeds it."""
 METRICS_TOKEN = secret_of("metrics")
 CACHE_BYTES = re.compile(r"^pylon_read_cache_bytes (\S+)$", re.MULTILINE)
 

@@ -23,8 +23,11 @@ from tests.support.product.self_hosted_product import (
     SelfHostedProduct,
     self_hosted_product,
 )
+from tests.support.product.sizes import sized
 
 ROOT = Path(__file__).parents[3]
+EXAMPLES = sized(usual=2, full=10)
+"""Number of random requests for each operation, beside those that cover the document's limits."""
 CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"
 
 
@@ -43,6 +46,7 @@ async def test_every_operation_behaves_as_documented(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),
         *("run", f"{product.url}/schema/openapi.json", "--no-color"),
+        f"--max-examples={EXAMPLES}",
         cwd=tmp_path,
         env={
             **os.environ,

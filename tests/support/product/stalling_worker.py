@@ -1,27 +1,25 @@
-"""`pylon worker` whose publisher blocks for ever after some blocks, as after an error.
+"""`pylon worker` whose publisher blocks for ever once a file exists, as after an error.
 
-    python -m tests.support.product.stalling_worker 3
+    python -m tests.support.product.stalling_worker FILE
 
 It is the product except for one wrapped method.
 """
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 from pylon.blocks.block_publisher import BlockPublisher
 
 
-def stall_after(blocks: int) -> None:
-    """Make the publisher of this process block after a number of blocks."""
+def stall_once_exists(file: Path) -> None:
+    """Make the publisher of this process block before its next block once a file exists."""
     publish = BlockPublisher.publish
-    published = 0
 
     async def stalling(*arguments: Any, **more: Any) -> bool:
-        nonlocal published
-        if published == blocks:
+        if file.exists():  # noqa: ASYNC240 -- a local file
             await asyncio.Event().wait()
-        published += 1
         return await publish(*arguments, **more)
 
     BlockPublisher.publish = stalling  # type: ignore[method-assign]
@@ -30,6 +28,6 @@ def stall_after(blocks: int) -> None:
 if __name__ == "__main__":
     from pylon.cli.main import main
 
-    stall_after(int(sys.argv.pop()))
+    stall_once_exists(Path(sys.argv.pop()))
     sys.argv.append("worker")
     main()

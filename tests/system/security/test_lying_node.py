@@ -141,12 +141,13 @@ async def test_exceptions_of_a_node_outage_are_retrieved(tmp_path: Path) -> None
 async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
     tmp_path: Path, servers: int
 ) -> None:
-    # 10 block times, or twice the timeout of a read: 5 s here.
-    pace = PACE | {"PYLON_CHAIN_TIMEOUT_SECONDS": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
+    # 10 block times, or twice the timeout of a read: 6 s here.
+    pace = PACE | {"PYLON_CHAIN_TIMEOUT_SECONDS": "3", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-    stalling = ("tests.support.product.stalling_worker", "3")
+    stall = tmp_path / "stall"
+    stalling = ("tests.support.product.stalling_worker", str(stall))
     async with (
         NatsServer(tmp_path) if servers == 1 else NatsCluster(tmp_path, "") as running,
         DevnetProcess(None, block_time_s=BLOCK_TIME_S) as devnet,
@@ -158,6 +159,8 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
         await stopping.logs(ITS_TURN)
         async with worker_process(second, nats.url, devnet.url, **pace) as other:
             await other.logs(READY)
+            await other.logs("Connected to")
+            stall.touch()
             await stopping.logs("Releasing the publisher lease: no block published")
             await other.logs(ITS_TURN)
             before = published.numbers(BLOCKS)[-1]

@@ -106,17 +106,21 @@ class PreloadedProcess:
         return stream
 
 
-def _needs_own_interpreter(env: Mapping[str, str]) -> bool:
-    """Return whether variables decide what the interpreter does or which code it imports."""
-    harmless = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
-    return any(
-        name.startswith(("PYTHON", "LD_")) and value != harmless.get(name)
+def _variables_of_interpreter(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that decide what the interpreter does or which code it imports."""
+    this_code = ("PYTHONPATH", str(ROOT))
+    return {
+        name: value
         for name, value in env.items()
-    )
+        if name.startswith(("PYTHON", "LD_")) and (name, value) != this_code
+    }
 
 
 def _run(program: Program, writer: Connection) -> None:
     """Become the program; called in the new process."""
+    is_same_interpreter = _variables_of_interpreter(os.environ) == _variables_of_interpreter(
+        program.env
+    )
     os.chdir(program.cwd)
     os.environ.clear()
     os.environ.update(program.env)
@@ -128,7 +132,7 @@ def _run(program: Program, writer: Connection) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         os.dup2(writer.fileno() if path is None else os.open(path, flags), descriptor)
     writer.close()
-    if _needs_own_interpreter(program.env):
+    if not is_same_interpreter:
         argv = [sys.executable, "-m", *program.argv]
         os.execve(sys.executable, argv, dict(program.env))  # noqa: S606 -- a program of the tests
     module, *arguments = program.argv

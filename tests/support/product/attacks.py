@@ -126,7 +126,7 @@ class Attacker:
     async def _silent(self, stack: AsyncExitStack) -> None:
         url = httpx.URL(self.product.nats_url)
         reader, writer = await asyncio.open_connection(url.host, url.port, limit=1)
-        stack.callback(writer.transport.abort)
+        stack.callback(_abort, writer)
         writer.write(
             b'CONNECT {"verbose":false}\r\nSUB _INBOX.open.> 1\r\nSUB pylon.v1.event.block 2\r\n'
             b"SUB pylon.v1.event.neurons.* 3\r\nPUB pylon.v1.open.1.x 1000000\r\nx"
@@ -221,7 +221,7 @@ class Attacker:
         async with AsyncExitStack() as stack:
             for _ in range(300):
                 reader, writer = await asyncio.open_connection(url.host, url.port, limit=1)
-                stack.callback(writer.transport.abort)
+                stack.callback(_abort, writer)
                 writer.write(request)
                 reader._transport.pause_reading()  # pyright: ignore -- a reader that does not read
             await asyncio.Event().wait()
@@ -272,6 +272,11 @@ async def _ignoring(work: Awaitable[object]) -> None:
     """Await something that may fail: an attacker continues after errors."""
     with contextlib.suppress(FailureError, httpx.HTTPError, OSError):
         await work
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """End a connection; the argument keeps it open until then."""
+    writer.transport.abort()
 
 
 async def _again(work: Callable[[], Awaitable[object]]) -> None:

@@ -143,7 +143,7 @@ async def _answers(client: httpx.AsyncClient) -> None:
     assert "pylon_requests_total" in (await client.get("/metrics", headers=metrics_headers)).text
 
 
-READERS = sized(usual=20, full=50)
+READERS = sized(usual=10, full=50)
 PAUSE_S = 0.5
 WRITE_EVERY_S = 1.0
 IDLE_SHARE = 9

@@ -46,7 +46,7 @@ from tests.support.wire.wire_outcomes import Outcome
 from tests.support.wire.wire_streams import StreamCorpus
 
 SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
-MESSAGES = sized(usual=20_000, full=100_000)
+MESSAGES = sized(usual=10_000, full=100_000)
 STREAM_MESSAGES = MESSAGES // 20
 WINDOWS = 10
 BLOCKS_AHEAD_MAX = 100

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.product.fault_run import SUBNETS, FaultRun
+from tests.support.product.sizes import sized
 
 
 # These seeds begin with moving epochs, absent signers and deleted streams.
 @pytest.mark.slow
-@pytest.mark.parametrize(("servers", "jobs", "seed"), [(1, 9, 11), (3, 9, 253)])
+@pytest.mark.parametrize(("servers", "seed"), [(1, 11), (3, 253)])
 async def test_faults_lose_no_accepted_job_and_repeat_none(
-    tmp_path: Path, servers: int, jobs: int, seed: int
+    tmp_path: Path, servers: int, seed: int
 ) -> None:
+    jobs = sized(usual=6, full=9)
     figures = await FaultRun(tmp_path, jobs, seed, servers=servers).run()
     sys.stdout.write(json.dumps(vars(figures)))
     assert figures.responses == jobs

@@ -20,12 +20,13 @@ from tests.support.product.job_deployment import (
     wait_until,
     weights_of,
 )
+from tests.support.product.sizes import sized
 from tests.support.product.worker_process import ITS_TURN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RETRY_AFTER_S = 5.0
-BLOCKS = 100
+BLOCKS = sized(usual=40, full=100)
 """Minimum duration of the flood, in blocks."""
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
-from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.eventually import eventually
+from tests.support.product.http_client import http_client
 
 ON_DEMAND_S = 86_400.0
 """Block time in seconds of a chain that makes blocks only by `advance`: longer than any test."""
@@ -25,7 +24,7 @@ class DevnetControl:
 
     async def control(self, verb: str, path: str, **parameters: Any) -> Any:
         """Return the API's response to a request, decoded from JSON."""
-        async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as client:
+        async with http_client() as client:
             response = await client.request(verb, self.control_url + path, json=parameters)
             response.raise_for_status()
             return response.json() if response.content else None

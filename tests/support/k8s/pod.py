@@ -21,6 +21,7 @@ import httpx
 from tests.support.k8s.kustomize import Manifest
 from tests.support.nats.nats_server import nats_server_binary
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.http_client import http_client
 from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.pylon_command import command_environment
 
@@ -122,7 +123,7 @@ class Pod:
                 await writer.wait_closed()
                 return True
             url = f"http://127.0.0.1:{self.port(action['httpGet']['port'])}"
-            async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            async with http_client(timeout=10) as client:
                 return (await client.get(url + action["httpGet"]["path"])).is_success
         return False
 

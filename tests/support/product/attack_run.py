@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -26,6 +25,7 @@ from pylon_devnet.population import hotkey
 from tests.support.product.attack_figures import FLOODS, AttackFigures, after
 from tests.support.product.attacks import Attacker
 from tests.support.product.honest_callers import HonestCallers
+from tests.support.product.http_client import http_client
 from tests.support.product.product import processes_under
 from tests.support.product.self_hosted_product import (
     METRICS_TOKEN,
@@ -50,7 +50,7 @@ def parts_of(product: SelfHostedProduct) -> dict[str, int]:
 
 async def _samples(product: SelfHostedProduct, name: str) -> list[Sample]:
     """Return the values of a metric of the worker."""
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+    async with http_client() as http:
         headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
         text = (await http.get(f"{product.worker_url}/metrics", headers=headers)).text
     families = text_string_to_metric_families(text)

@@ -16,6 +16,7 @@ import httpx
 
 from tests.support.product.deployment import BRIDGE_PASSWORD, token_of
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.http_client import http_client
 from tests.support.product.preloaded_process import PreloadedProcess, Program
 from tests.support.product.process_output import append_output
 
@@ -128,9 +129,7 @@ class BridgeProcess:
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         """Send a GET on a new connection."""
-        async with httpx.AsyncClient(
-            base_url=self.url, timeout=HANGS_AFTER_S, trust_env=False
-        ) as client:
+        async with http_client(self.url) as client:
             return await client.get(path, **options)
 
     async def until(self, path: str, status: int) -> httpx.Response:

@@ -17,6 +17,7 @@ import httpx
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.free_ports import free_ports
+from tests.support.product.http_client import http_client
 from tests.support.product.process_output import append_output
 
 POLL_S = 0.05
@@ -139,7 +140,7 @@ class Product:
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         """Send a GET to the REST API."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=HANGS_AFTER_S) as client:
+        async with http_client(self.url) as client:
             return await client.get(path, **options)
 
     async def __aenter__(self) -> Self:

@@ -14,6 +14,7 @@ import httpx
 
 from pylon.cli.up.devnet_identities import devnet_settings, identity_token
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, JobId
+from tests.support.product.http_client import http_client
 from tests.support.product.product import Product
 from tests.support.product.pylon_command import Ended, pylon_command
 from tests.support.product.secret_texts import secret_of
@@ -52,19 +53,19 @@ class Walk:
         """Send a request with any method to the REST API."""
         if identity is not None:
             options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
-        async with httpx.AsyncClient(base_url=self.product.url, timeout=60) as client:
+        async with http_client(self.product.url) as client:
             return await client.request(verb, path, **options)
 
     async def metrics(self, url: str) -> str:
         """Return the text that a process serves at `/metrics`."""
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             response = await client.get(f"{url}/metrics", headers=_bearer(METRICS_TOKEN))
         assert response.status_code == 200
         return response.text
 
     async def worker_get(self, path: str) -> httpx.Response:
         """Send a GET to the worker's own port."""
-        async with httpx.AsyncClient(base_url=self.worker_url) as client:
+        async with http_client(self.worker_url) as client:
             return await client.get(path)
 
     @asynccontextmanager

@@ -46,6 +46,11 @@ A publish has no responders then: `nats.js.errors.NoStreamResponseError`.
 """
 STREAM_NAME_IN_USE: Final = 10058
 """`JSStreamNameExistErr`: a stream of that name has another configuration, from `addStream`."""
+NO_PEERS: Final = 10005
+"""`JSClusterNoPeersErrF`: too few servers of the cluster can store a replica; some may be starting.
+
+From `jsClusteredStreamRequest`; a single server never returns it.
+"""
 INSUFFICIENT_RESOURCES: Final = 10023
 """`JSInsufficientResourcesErr`: the server has stored its `max_file_store`.
 

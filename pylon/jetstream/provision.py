@@ -11,7 +11,7 @@ import nats.js.errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.error_codes import is_name_in_use, readable_replies
+from pylon.jetstream.error_codes import NO_PEERS, is_name_in_use, readable_replies
 from pylon.jetstream.stream_rules import ConfigDifference, config_differences, describe_differences
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.nats.nats_connection import NatsConnection
@@ -133,8 +133,7 @@ async def _get_or_create(
                 except nats.js.errors.ServiceUnavailableError as error:
                     last = error.description or "JetStream is not enabled, or has no leader"
                 except (nats.errors.Error, OSError) as error:
-                    # Another worker may have just created it, with another first sequence.
-                    if isinstance(error, nats.js.errors.APIError) and not is_name_in_use(error):
+                    if isinstance(error, nats.js.errors.APIError) and not _may_end(error):
                         raise ProvisionError(
                             f"NATS refuses the stream {plan.name}: {error.description}"
                         ) from None
@@ -144,6 +143,15 @@ async def _get_or_create(
         raise ProvisionError(
             f"JetStream did not answer within {READY_TIMEOUT_S:.0f} s: {last}"
         ) from None
+
+
+def _may_end(error: nats.js.errors.APIError) -> bool:
+    """Return whether JetStream may accept the stream later.
+
+    Another worker may have just created it, with another first sequence, or servers of the cluster
+    may be starting.
+    """
+    return is_name_in_use(error) or error.err_code == NO_PEERS
 
 
 async def _try_get_or_create(

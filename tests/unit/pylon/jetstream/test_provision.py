@@ -126,6 +126,12 @@ async def test_a_stream_that_another_worker_just_created_is_checked_again() -> N
     assert await provision_streams(connection_of(streams), (EVENTS,)) == []
 
 
+async def test_servers_of_the_cluster_that_start_are_waited_for() -> None:
+    offline = api_error(400, 10005, "no suitable peers for placement, peer offline")
+    streams = Streams(STREAM_MISSING, offline, STREAM_MISSING, offline)
+    assert await provision_streams(connection_of(streams), (EVENTS,), replicas=3) == [EVENTS.name]
+
+
 async def test_a_refused_stream_is_an_error_at_once() -> None:
     streams = Streams(STREAM_MISSING, api_error(400, 10052, "subjects overlap"))
     assert await error_of(streams) == f"NATS refuses the stream {EVENTS.name}: subjects overlap"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST_PORT = 10_000
-PORTS_OF_A_PROCESS = 1_000
+PORTS_OF_A_PROCESS = 2_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Return distinct free ports, none of which this process has received before."""
+    """Return distinct free ports; each is returned again only after all others of its part."""
     return list(itertools.islice((port for port in _candidates if _is_free(port)), count))
 
 

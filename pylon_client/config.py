@@ -1,16 +1,10 @@
 """Configuration of the client, from arguments or `PYLON_CLIENT_…` variables."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import InitErrorDetails, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 from tenacity import AsyncRetrying, BaseRetrying, Retrying
 
 from pylon_client.contract import subjects
@@ -69,7 +63,7 @@ def _with_reraise(retry: RetryT) -> RetryT:
     return retry.copy(reraise=True)
 
 
-class BaseConfig(BaseSettings):
+class BaseConfig(BaseModel):
     """Address, credentials and timeouts of a client.
 
     Each field is an argument or an environment variable, in upper case with the prefix
@@ -90,14 +84,9 @@ class BaseConfig(BaseSettings):
             contains a token.
     """
 
-    # Rejected values may contain tokens, so errors hide them. Unknown variables belong to other
-    # programs and are ignored; unknown arguments are rejected below.
-    model_config = SettingsConfigDict(
-        env_prefix="PYLON_CLIENT_",
-        env_nested_delimiter="__",
-        extra="ignore",
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
+    # Rejected values may contain tokens, so errors hide them.
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
     )
 
     address: str | list[str] = ""
@@ -108,28 +97,12 @@ class BaseConfig(BaseSettings):
     mtls_cert_path: str | None = None
     mtls_key_path: str | None = None
 
+    @model_validator(mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the default sources; reject unknown arguments, such as mistyped ones."""
-        if isinstance(init_settings, InitSettingsSource):
-            given = cast("dict[str, Any]", init_settings.init_kwargs)  # pyright: ignore[reportUnknownMemberType] -- the library's arguments are of anything
-            unknown: list[InitErrorDetails] = [
-                {"type": "extra_forbidden", "loc": (name,), "input": None}
-                for name in given
-                if name not in settings_cls.model_fields
-            ]
-            if unknown:
-                raise ValidationError.from_exception_data(
-                    settings_cls.__name__, unknown, hide_input=True
-                )
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
+    def _add_environment(cls, given: object) -> object:
+        from pylon_client.environment import with_environment  # noqa: PLC0415 - imported if used
+
+        return with_environment(cls, cast("Any", given)) if isinstance(given, Mapping) else given
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pylon_client.certificate_key import ed25519_key
@@ -123,6 +124,17 @@ def pinned_context(
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=ssl.DER_cert_to_PEM_cert(shown))
     return context
+
+
+@cache
+def default_context() -> ssl.SSLContext:
+    """Return the TLS context of clients for miners on plain HTTP, which follow links to any host.
+
+    It is shared: loading the trusted certificates takes tens of milliseconds of CPU.
+    """
+    import httpx  # noqa: PLC0415 - imported if used
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def missing_certificate_error(neuron: Neuron) -> MtlsVerificationError:

@@ -17,6 +17,7 @@ from pylon_client.miner_tls import (
     MINER_TIMEOUT_S,
     certificate_call,
     client_certificate,
+    default_context,
     miner_url,
     missing_certificate_error,
     pinned_context,
@@ -26,8 +27,6 @@ from pylon_client.requester import Requester, require_config
 from pylon_client.transport import OperationCall, ReplyT, StreamSpec, Transport
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 
@@ -111,8 +110,9 @@ class AsyncPylonClient:
 
         own = client_certificate(self.config)
         url = miner_url(neuron, "http" if own is None else "https")
-        context: ssl.SSLContext | bool = True
-        if own is not None:
+        if own is None:
+            context = default_context()
+        else:
             on_chain = await self._fetch_chain_certificate(neuron, netuid)
             context = await asyncio.to_thread(pinned_context, neuron, on_chain, own, timeout)
         async with httpx.AsyncClient(

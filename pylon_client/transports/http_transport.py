@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from string import Formatter
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -77,6 +78,7 @@ class HttpTransport:
             base_url=self._config.urls[0],
             headers={headers.HTTP_TIMEOUT: str(timeout_s), "Accept": "application/json"},
             timeout=self._timeout,
+            verify=_tls_context(self._address),
             transport=self._http_transport,
         )
 
@@ -270,3 +272,9 @@ class HttpTransport:
     @property
     def _address(self) -> str:
         return self._config.urls[0]
+
+
+def _tls_context(url: str) -> ssl.SSLContext | bool:
+    # Loading the trusted certificates takes as long as many requests, and plain HTTP has no use for
+    # them. Without any, the context accepts no server.
+    return True if urlsplit(url).scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,5 +1,4 @@
 import traceback
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,13 +87,27 @@ def test_arguments_override_the_environment(kind: Any, monkeypatch: pytest.Monke
     assert not kind(address=HTTP).speaks_nats
 
 
-def test_other_variables_are_ignored(
-    kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_other_variables_are_ignored(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYLON_CLIENT_OF_ANOTHER_PROGRAM", "1")
-    env_file = tmp_path / ".env"
-    env_file.write_text(f"PYLON_CLIENT_ADDRESS={HTTP}\nPYLON_CLIENT_LATER=1\nOTHER=2\n")
-    assert kind(_env_file=env_file).urls == (HTTP,)
+    assert kind(address=HTTP).urls == (HTTP,)
+
+
+def test_a_variable_that_is_not_json_is_an_error_without_its_text(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYLON_CLIENT_TIMEOUT", SECRET)
+    with pytest.raises(ValidationError, match="timeout") as caught:
+        kind(address=HTTP)
+    assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+
+
+def test_a_copy_and_a_validated_configuration_stay_as_they_are(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = kind(address=HTTP)
+    monkeypatch.setenv("PYLON_CLIENT_TIMEOUT__READ", "7.5")
+    assert kind.model_validate(config) == config.model_copy() == config
+    assert kind.model_validate({"address": HTTP}).timeout.read == 7.5
 
 
 def test_the_defaults_are_three_attempts_with_jittered_backoff() -> None:

@@ -1,6 +1,7 @@
 """Requests over HTTP, compared byte by byte."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
@@ -69,6 +70,25 @@ async def ask(
         return await transport.ask(call)
     finally:
         await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "loads"), [("http://pylon.test", 0), ("HTTPS://pylon.test", 1)]
+)
+async def test_trusted_certificates_are_loaded_only_for_tls(
+    address: str, loads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[ssl.SSLContext] = []
+
+    def load() -> ssl.SSLContext:
+        loaded.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return loaded[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: load())
+    transport = HttpTransport(AsyncConfig(address=address))
+    await transport.open()
+    await transport.close()
+    assert len(loaded) == loads
 
 
 async def test_a_read_is_sent_as_the_published_client_sends_it() -> None:

@@ -15,7 +15,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from pylon.common.unreadable_records import UNREADABLE
-from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
+from pylon_client.contract import neurons_body
+from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import FeedEvent
@@ -35,19 +36,13 @@ class Snapshot:
 
 
 def parse_snapshot(event: FeedEvent) -> Snapshot | None:
-    """Return the snapshot of an event, or None if its body does not match its headers."""
-    model = BlockInfo if event.subject == str(BlockEventSubject()) else SubnetNeurons
-    try:
-        value = model.model_validate_json(event.body)
-    except ValidationError:
-        block = None
-    else:
-        block = (
-            Block(number=value.number, hash=value.hash)
-            if isinstance(value, BlockInfo)
-            else value.block
-        )
-    if block != event.block:
+    """Return the snapshot of an event, or None if its body does not match its headers.
+
+    The block is that of the headers. Neurons are checked by the start of their body alone.
+    """
+    is_block = event.subject == str(BlockEventSubject())
+    matches = _is_info_of_block if is_block else neurons_body.is_of_block
+    if not matches(event.body, event.block):
         UNREADABLE.report(
             logger,
             "event",
@@ -57,6 +52,14 @@ def parse_snapshot(event: FeedEvent) -> Snapshot | None:
         )
         return None
     return Snapshot(event.block, event.body)
+
+
+def _is_info_of_block(body: bytes, block: Block) -> bool:
+    try:
+        info = BlockInfo.model_validate_json(body)
+    except ValidationError:
+        return False
+    return (info.number, info.hash) == (block.number, block.hash)
 
 
 class Snapshots:

@@ -1,10 +1,13 @@
-"""Helpers for asyncio tasks: run until a stop event, cancel and wait."""
+"""Helpers for asyncio tasks: run until a stop event, cancel and wait, finish together."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 
 CANCEL_TIMEOUT_S: Final = 10.0
 """Timeout for cancelled tasks to end, in seconds."""
@@ -28,3 +31,27 @@ async def run_until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -
         return working.result() if working.done() else None
     finally:
         await cancel_and_wait([working, stopping])
+
+
+@overload
+async def finish_all(
+    first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B], /
+) -> tuple[A, B]: ...
+
+
+@overload
+async def finish_all(
+    first: Coroutine[Any, Any, A],
+    second: Coroutine[Any, Any, B],
+    third: Coroutine[Any, Any, C],
+    /,
+) -> tuple[A, B, C]: ...
+
+
+async def finish_all(*work: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
+    """Return the results of concurrent work; raise a failure only after all of it has ended."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return tuple(results)

@@ -1,38 +1,31 @@
 """Accept write requests: a job is accepted once it is stored and queued durably."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from pylon.chain.write_port import ChainWrites
+from pylon.common.tasks import finish_all
 from pylon.jetstream.bucket import COMPARE_AND_SET_RETRIES, ConflictError
 from pylon.jobs.acceptance_context import AcceptanceContext, AcceptanceContexts
 from pylon.jobs.job_store import JobStore
+from pylon.jobs.latest_jobs import LatestJob, LatestJobEntry
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.stored_job import JobRecord, StoredJob, UnreadableEntryError
-from pylon_client.contract import json_codec
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.types import (
-    IdentityName,
-    JobId,
-    JobKind,
-    MechanismId,
-    NetUid,
-)
+from pylon_client.contract.types import IdentityName, JobId, JobKind
 
 logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
 
-_ID_BYTES: Final = 16
 _TOO_MANY_WRITES: Final = "Too many concurrent writes to this job queue; retry."
 
 
@@ -45,33 +38,18 @@ class JobQueuePort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRequest:
-    """A validated request to write to the chain.
+class _NewJob:
+    """A job that is stored, and not yet the latest of its queue.
 
     Attributes:
-        identity: identity that writes.
-        netuid: subnet of the identity.
-        kind: kind of job.
-        params: parameters of the operation.
-        mechanism: mechanism of the subnet; None for kinds without one.
-        count: number of items, for example of weights.
-        idempotency_key: the caller's key; requests with the same key get the same job.
-        submit_after_response: whether submission waits until `JobAcceptor.release`.
+        stored: the job.
+        entry: the latest job of the queue before.
+        older: that job; None without one.
     """
 
-    identity: IdentityName
-    netuid: NetUid
-    kind: JobKind
-    params: Mapping[str, Any]
-    mechanism: MechanismId | None = None
-    count: int = 1
-    idempotency_key: str | None = None
-    submit_after_response: bool = False
-
-    @property
-    def subject(self) -> JobSubject:
-        """Return the queue subject of the job."""
-        return JobSubject(self.identity, self.kind, self.mechanism)
+    stored: StoredJob
+    entry: LatestJobEntry
+    older: StoredJob | None
 
 
 class JobAcceptor:
@@ -121,18 +99,13 @@ class JobAcceptor:
                 `COMPARE_AND_SET_RETRIES` conflicts.
         """
         self._require_storage()
-        digest = _digest(json_codec.encode(_canonical(request.params)))
         context = await self._contexts.get(request.netuid)
         # Without the lock, concurrent writes to one queue would cause compare-and-set conflicts for
         # each other; now only writes of other workers do. The dictionary keeps a lock while a write
         # holds or awaits it.
         lock = self._locks.setdefault(request.subject, asyncio.Lock())
         async with lock:
-            stored, is_new = await self._get_or_create(request, digest, context)
-            stored = await self._make_latest(stored, is_new=is_new)
-            if not stored.job.has_ended:
-                await self._queue.publish(stored.record.subject, stored.job.job_id)
-        return stored.job
+            return (await self._accept(request, context)).job
 
     async def release(self, job: Job) -> None:
         """Allow the submission of a job that was accepted with `submit_after_response`.
@@ -191,49 +164,102 @@ class JobAcceptor:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
 
+    async def _accept(self, request: WriteRequest, context: AcceptanceContext) -> StoredJob:
+        """Return the job of a request, stored as the latest of its queue, and queued.
+
+        A new job takes four consecutive waits for JetStream: the latest job and the job of the key;
+        the marker and the older job; the new job; its place, its message and the end of the older
+        job.
+        """
+        found = await self._get_or_create(request, context)
+        if isinstance(found, StoredJob):
+            stored = await self._make_latest(found, is_new=False)
+            if not stored.job.has_ended:
+                await self._queue.publish(stored.record.subject, stored.job.job_id)
+            return stored
+        # A crash between these three leaves a stored job with a marker, which is queued again, and
+        # an older job that the executor ends.
+        record = found.stored.record
+        is_latest, *_ = await finish_all(
+            self._try_set_latest(found.entry, record),
+            self._queue.publish(record.subject, record.job.job_id),
+            self._supersede(found.older, record),
+        )
+        if is_latest:
+            return found.stored
+        return await self._make_latest(found.stored, is_new=True)
+
     async def _get_or_create(
-        self, request: WriteRequest, digest: str, context: AcceptanceContext
-    ) -> tuple[StoredJob, bool]:
-        """Return the stored job of a request, and whether it is new."""
+        self, request: WriteRequest, context: AcceptanceContext
+    ) -> StoredJob | _NewJob:
+        """Return the stored job of a request: an existing or a new one."""
+        key = request.idempotency_key
         for _ in range(COMPARE_AND_SET_RETRIES):
-            entry = await self._store.latest.entry(request.subject)
-            latest = entry.latest
-            if request.idempotency_key is not None:
-                job_id = _derive_job_id(request, "key", request.idempotency_key)
+            if key is None:
+                entry = await self._store.latest.entry(request.subject)
+                older = await self._get_latest_like(request, entry.latest)
+                if older is not None and context.can_reuse(older.job, request.netuid):
+                    return older
+                job_id, stored = request.job_id_after(entry.latest.number), None
             else:
-                if latest.job_id is not None:
-                    stored = await self._get_if_readable(request.identity, latest.job_id)
-                    if (
-                        stored
-                        and stored.record.digest == digest
-                        and context.can_reuse(stored.job, request.netuid)
-                    ):
-                        return stored, False
-                # Concurrent requests with the same content derive the same id from the latest job.
-                # "place" is a part of stored ids and must not change.
-                job_id = _derive_job_id(request, "place", digest, str(latest.number))
-            stored = await self._store.get(request.identity, job_id)
+                older, job_id = None, request.job_id_by_key(key)
+                entry, stored = await finish_all(
+                    self._store.latest.entry(request.subject),
+                    self._store.get(request.identity, job_id),
+                )
             if stored is None:
                 self._signers.require_signer(request.identity)
+                record = request.record(context, job_id, entry.latest.number + 1)
                 try:
-                    new = _new_record(request, context, job_id, digest, latest.number + 1)
-                    return await self._store.create(new), True
+                    return await self._create(record, entry, older)
                 except ConflictError:
-                    continue  # a concurrent request with the same content created it
-            if stored.record.digest != digest:
+                    # A concurrent or an interrupted request with the same content created it.
+                    stored = await self._store.get(request.identity, job_id)
+                    if stored is None:
+                        continue
+            if stored.record.digest != request.digest:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for another request."
                 )
-            if request.idempotency_key is None and not context.can_reuse(
-                stored.job, request.netuid
-            ):
+            if key is None and not context.can_reuse(stored.job, request.netuid):
                 # The request that created it was interrupted before it became the latest, and the
                 # job was executed nevertheless. Make it the latest, so that the next id is unused.
                 with contextlib.suppress(ConflictError):
                     await self._store.latest.set(entry, stored.record)
                 continue
-            return stored, False
+            return stored
         raise FailureError(ErrorCode.OVERLOADED, _TOO_MANY_WRITES)
+
+    async def _get_latest_like(self, request: WriteRequest, latest: LatestJob) -> StoredJob | None:
+        """Return the latest job of a queue if it has the content of a request."""
+        if latest.job_id is None or latest.digest not in {None, request.digest}:
+            return None
+        stored = await self._get_if_readable(request.identity, latest.job_id)
+        return stored if stored and stored.record.digest == request.digest else None
+
+    async def _create(
+        self, record: JobRecord, entry: LatestJobEntry, older: StoredJob | None
+    ) -> _NewJob:
+        """Store a new job, and read the one that it supersedes meanwhile.
+
+        Raises:
+            ConflictError: the job exists.
+        """
+        latest_id = entry.latest.job_id
+        if older is not None or latest_id is None:
+            return _NewJob(await self._store.create(record), entry, older)
+        stored, older = await finish_all(
+            self._store.create(record), self._get_if_readable(record.job.identity, latest_id)
+        )
+        return _NewJob(stored, entry, older)
+
+    async def _try_set_latest(self, entry: LatestJobEntry, record: JobRecord) -> bool:
+        """Make a new job the latest of its queue; return False after a concurrent write."""
+        try:
+            await self._store.latest.set(entry, record)
+        except ConflictError:
+            return False
+        return True
 
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
         """Make a job the latest of its queue, unless it has ended or is superseded; return it."""
@@ -256,76 +282,30 @@ class JobAcceptor:
                 stored = reread
                 continue
             if latest_id is not None:
-                await self._supersede(latest_id, stored.record)
+                older = await self._get_if_readable(stored.job.identity, latest_id)
+                await self._supersede(older, stored.record)
             return stored
         raise FailureError(ErrorCode.OVERLOADED, _TOO_MANY_WRITES)
 
-    async def _supersede(self, older: JobId, newer: JobRecord) -> None:
+    async def _supersede(self, older: StoredJob | None, newer: JobRecord) -> None:
         """End an older job as superseded, unless an extrinsic of it may be in flight.
 
         If this is interrupted, the executor finds that the job is superseded.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
-            stored = await self._get_if_readable(newer.job.identity, older)
-            if stored is None or stored.job.state not in NOT_YET_SUBMITTED:
+            if older is None or older.job.state not in NOT_YET_SUBMITTED:
                 return
-            if stored.record.number > newer.number:
+            if older.record.number > newer.number:
                 return  # a concurrent request renumbered it: each job would supersede the other
             try:
-                await self._store.change(
-                    stored, JobState.SUPERSEDED, superseded_by=newer.job.job_id
-                )
+                await self._store.supersede(older, newer.job.job_id)
             except ConflictError:
-                continue
-            return
+                older = await self._get_if_readable(newer.job.identity, older.job.job_id)
+            else:
+                return
 
     async def _get_if_readable(self, identity: IdentityName, job_id: JobId) -> StoredJob | None:
         """Return a job, or None if it cannot be read; a newer job supersedes it nevertheless."""
         with contextlib.suppress(UnreadableEntryError):
             return await self._store.get(identity, job_id)
         return None
-
-
-def _new_record(
-    request: WriteRequest, context: AcceptanceContext, job_id: JobId, digest: str, number: int
-) -> JobRecord:
-    job = Job(
-        job_id=job_id,
-        identity=request.identity,
-        netuid=request.netuid,
-        kind=request.kind,
-        mechanism=request.mechanism,
-        created_at_ms=context.accepted_at_ms,
-        updated_at_ms=context.accepted_at_ms,
-        count=request.count,
-        genesis=context.genesis,
-        **context.deadline_fields(request.kind),
-    )
-    return JobRecord(
-        job=job,
-        number=number,
-        digest=digest,
-        request=dict(request.params),
-        unanswered=request.submit_after_response,
-    )
-
-
-def _derive_job_id(request: WriteRequest, *parts: str) -> JobId:
-    digest = _digest(*(part.encode() for part in (str(request.subject), *parts)))
-    return JobId(digest)
-
-
-def _digest(*parts: bytes) -> str:
-    """Return 26 characters of base32 that depend on every part and on the part boundaries."""
-    digest = hashlib.blake2b(digest_size=_ID_BYTES)
-    for part in parts:
-        digest.update(b"%d:" % len(part) + part)
-    return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
-
-
-def _canonical(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the parameters with sorted keys."""
-    return {
-        name: dict(sorted(value.items())) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType] -- of any names and values
-        for name, value in sorted(params.items())
-    }

@@ -97,6 +97,10 @@ class JobExecutor:
         stored = await self._load(identity, job_id)
         if not isinstance(stored, StoredJob):
             return stored
+        if stored.job.has_ended:
+            self._response_pending_since.pop(job_id, None)
+            await self._store.remove_marker(stored.job)
+            return Ack()
         try:
             if stored.record.unanswered:
                 acknowledgement = await self._defer_until_response(stored)
@@ -144,8 +148,6 @@ class JobExecutor:
 
     async def _execute_step(self, stored: StoredJob) -> Acknowledgement:
         job = stored.job
-        if job.has_ended:
-            return Ack()
         signer = self._signers.get(job.identity)
         if signer is None:
             return Nak(NO_SIGNER_RETRY_S)
@@ -166,8 +168,6 @@ class JobExecutor:
 
     async def _defer_until_response(self, stored: StoredJob) -> Acknowledgement:
         """Defer a job until its caller is answered; cancel it after `MAX_RESPONSE_PENDING_S`."""
-        if stored.job.has_ended:
-            return Ack()
         seen_at_s = self._response_pending_since.setdefault(stored.job.job_id, time.monotonic())
         if time.monotonic() - seen_at_s < MAX_RESPONSE_PENDING_S:
             return Nak(RESPONSE_PENDING_RETRY_S)

@@ -9,10 +9,11 @@ from pydantic import BaseModel
 
 from pylon.chain.write_port import ChainWrites
 from pylon.jobs.acceptance_context import CHAIN_TIMEOUT_S
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.job_store import JobStore
 from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.write_request import WriteRequest
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import json_codec

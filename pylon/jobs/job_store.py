@@ -12,7 +12,7 @@ Entries:
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from pylon.jetstream.bucket import ABSENT
@@ -141,6 +141,34 @@ class JobStore:
             ConflictError: the job was changed since it was read.
             IllegalTransitionError: `TRANSITIONS` does not allow the change.
         """
+        changed = await self._change(stored, state, updates)
+        if changed.job.has_ended:
+            await self.remove_marker(changed.job)
+        return changed
+
+    async def supersede(self, stored: StoredJob, newer: JobId) -> StoredJob:
+        """End a job as superseded, and report the change.
+
+        Its marker remains, so that this is one request: the executor removes it when it receives
+        the job's message.
+
+        Raises:
+            ConflictError: the job was changed since it was read.
+        """
+        return await self._change(stored, JobState.SUPERSEDED, {"superseded_by": newer})
+
+    async def remove_marker(self, job: Job) -> None:
+        """Remove the marker of an ended job; if that fails, the next reader of the markers does."""
+        with contextlib.suppress(FailureError):
+            await self._open_jobs.unmark(job)
+
+    async def genesis(self) -> str | None:
+        """Return the genesis of the chain that the jobs are for; None if it is unknown."""
+        return await self._chain.genesis()
+
+    async def _change(
+        self, stored: StoredJob, state: JobState | None, updates: Mapping[str, Any]
+    ) -> StoredJob:
         job = stored.job
         target = job.state if state is None else state
         legal = state is None or state in TRANSITIONS[job.state]
@@ -157,10 +185,6 @@ class JobStore:
             logger.info("Job %s of %s: %s to %s", job.job_id, job.identity, job.state, target)
         return written
 
-    async def genesis(self) -> str | None:
-        """Return the genesis of the chain that the jobs are for; None if it is unknown."""
-        return await self._chain.genesis()
-
     async def _write(self, record: JobRecord, revision: Revision) -> StoredJob:
         written = await self._store.put(
             job_key(record.job.identity, record.job.job_id),
@@ -169,9 +193,6 @@ class JobStore:
             ttl_s=self._ended_ttl_s if record.job.has_ended else None,
         )
         await self._on_change(record.job)
-        if record.job.has_ended:
-            with contextlib.suppress(FailureError):  # the next reader of the markers removes it
-                await self._open_jobs.unmark(record.job)
         return StoredJob(record, written)
 
 

@@ -22,12 +22,15 @@ class LatestJob(BaseModel):
     Attributes:
         number: number of the job in its queue; 0 before the first one.
         job_id: id of the job; None before the first one.
+        digest: digest of the job's request; None before the first one, and if a worker of an older
+            version wrote the entry.
     """
 
     model_config = ConfigDict(frozen=True)
 
     number: int = 0
     job_id: JobId | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class LatestJobs:
         Raises:
             ConflictError: the entry was changed since it was read.
         """
-        latest = LatestJob(number=record.number, job_id=record.job.job_id)
+        latest = _latest_job(record)
         value = latest.model_dump_json().encode()
         revision = await self._store.put(
             _latest_key(record.subject), value, revision=entry.revision
@@ -102,8 +105,12 @@ class LatestJobs:
         latest = LatestJob()
         async for stored in all_jobs(self._store, subject.identity):
             if stored.record.subject == subject and stored.record.number > latest.number:
-                latest = LatestJob(number=stored.record.number, job_id=stored.job.job_id)
+                latest = _latest_job(stored.record)
         return latest
+
+
+def _latest_job(record: JobRecord) -> LatestJob:
+    return LatestJob(number=record.number, job_id=record.job.job_id, digest=record.digest)
 
 
 def _latest_key(subject: JobSubject) -> str:

@@ -9,8 +9,9 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.bucket import Bucket, ConflictError
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.job_store import JobStore
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

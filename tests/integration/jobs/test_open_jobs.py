@@ -7,8 +7,9 @@ from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision_streams
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs import open_jobs
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.job_store import JobStore
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

@@ -149,7 +149,7 @@ class World:
     last_update: dict[Hotkey, int] = field(default_factory=dict[Hotkey, int])
     salts: Any = field(default_factory=count)
     dozing: asyncio.Event = field(default_factory=asyncio.Event)
-    asleep: set[asyncio.Task[Any] | None] = field(default_factory=set["asyncio.Task[Any] | None"])
+    asleep: set["Process"] = field(default_factory=set["Process"])
     writes: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     broken: list[str] = field(default_factory=list[str])
     has_markers: bool = True
@@ -227,11 +227,11 @@ class Process:
     def __init__(self, world: World) -> None:
         self.world = world
         self.dead = False
+        self._is_asleep = False
 
     async def _strike(self, effect: Callable[[], Any]) -> Any:
         """Take one step: its effect, and the adversary's fault."""
-        if self.dead:
-            raise Crash
+        await self._require_running()
         world = self.world
         fault = world.faults.get(world.steps)
         world.steps += 1
@@ -262,14 +262,22 @@ class Process:
                 pass
         return effect()
 
+    async def _require_running(self) -> None:
+        if self._is_asleep:  # in another of its tasks
+            await self.world.dozing.wait()
+        if self.dead:
+            raise Crash
+
     def _die(self) -> NoReturn:
         self.dead = True
         raise Crash
 
     async def _doze(self) -> None:
         self.world.leases.clear()
-        self.world.asleep.add(asyncio.current_task())
+        self.world.asleep.add(self)
+        self._is_asleep = True
         await self.world.dozing.wait()
+        self._is_asleep = False
 
     # The store.
 

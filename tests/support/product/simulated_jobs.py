@@ -6,7 +6,7 @@ from pylon.chain.chain_identity import ChainIdentity
 from pylon.chain.write_port import Epoch
 from pylon.jetstream.bucket import Entry
 from pylon.jetstream.consumer import Ack
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.executor import JobExecutor
@@ -15,6 +15,7 @@ from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.stored_job import StoredJob
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pylon.jetstream.consumer import Nak
-from pylon.jobs.acceptor import WriteRequest
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
@@ -38,13 +38,14 @@ async def accept_commitment(system: SimulatedJobs, netuid: NetUid = SUBNET) -> J
 
 
 async def accept_cut_off(system: SimulatedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupt a write after the job is stored and before it is the latest of its queue."""
+    """Interrupt a write after its job is stored, before it is queued and the latest."""
 
     async def down(*_: object) -> None:
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
 
     with monkeypatch.context() as patch:
         patch.setattr(system.store.latest, "set", down)
+        patch.setattr(Process, "publish", down)
         with pytest.raises(FailureError):
             await system.accept()
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.jobs.acceptor import WriteRequest
 from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
 from tests.support.product.adversary import World

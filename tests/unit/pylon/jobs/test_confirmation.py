@@ -6,7 +6,7 @@ import pytest
 
 from pylon.chain.write_port import RevealStatus
 from pylon.jetstream.consumer import Nak
-from pylon.jobs.acceptor import WriteRequest
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -4,9 +4,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.jobs.acceptor import WriteRequest
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

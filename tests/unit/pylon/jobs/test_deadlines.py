@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.jobs.acceptor import WriteRequest
 from pylon.jobs.deadlines import DEADLINE_BLOCKS
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid

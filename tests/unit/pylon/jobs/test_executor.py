@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pylon.jetstream.consumer import Ack, Nak
 from pylon.jobs import executor
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.jobs.executor import JobExecutor
@@ -23,6 +23,7 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.stored_job import JobRecord
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import TRANSITIONS, Job, JobState
 from pylon_client.contract.types import (
@@ -129,8 +130,8 @@ class Drive:
     async def ask(self, wanted: WriteRequest) -> None:
         """Send a request until it is answered, as a client with retry_policy does."""
         for _ in range(20):
-            acceptor = acceptor_of(self.world.process())
-            result = await self._run_process(acceptor.accept(wanted))
+            process = self.world.process()
+            result = await self._run_process(process, acceptor_of(process).accept(wanted))
             if isinstance(result, Job):
                 self.accepted[result.job_id] = wanted
                 return
@@ -144,7 +145,8 @@ class Drive:
             self.world.random.shuffle(waiting)
             await asyncio.gather(*(self._deliver(*one) for one in waiting))
             if self.world.random.random() < self.absence:
-                await self._run_process(enforcer_of(self.world.process()).check())
+                process = self.world.process()
+                await self._run_process(process, enforcer_of(process).check())
             self.world.tick()
             if self._behind and self.world.random.random() < WAKING:
                 await self._wake()
@@ -154,15 +156,15 @@ class Drive:
         if (rounds := self._withheld.get(job_id, 0)) > 0:
             self._withheld[job_id] = rounds - 1
             return
-        acknowledgement = await self._run_process(self._work(job_id))
+        process = self.world.process()
+        acknowledgement = await self._run_process(process, self._work(process, job_id))
         if isinstance(acknowledgement, Ack) and job_id in queue:
             queue.remove(job_id)
         elif not isinstance(acknowledgement, Nak):
             # It is redelivered after the acknowledgement timeout.
             self._withheld[job_id] = self.world.random.randrange(6)
 
-    async def _work(self, job_id: JobId) -> Any:
-        process = self.world.process()
+    async def _work(self, process: Process, job_id: JobId) -> Any:
         stored = next(
             JobRecord.model_validate_json(entry.value)
             for key, entry in self.world.store.items()
@@ -172,13 +174,13 @@ class Drive:
         worker = executor_of(process, {} if is_absent else IDENTITIES)
         return await worker.execute(stored.job.identity, job_id)
 
-    async def _run_process(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _run_process(self, process: Process, work: Coroutine[Any, Any, Any]) -> Any:
         """Return the result or error of a process; None while it is suspended."""
         task = asyncio.ensure_future(work)
         while not task.done():
-            if task in self.world.asleep:
+            if process in self.world.asleep:
                 self.world.dozing.clear()
-                self.world.asleep.discard(task)
+                self.world.asleep.discard(process)
                 self._behind.add(task)
                 return None
             await asyncio.sleep(0)
@@ -198,8 +200,9 @@ class Drive:
         requeued = False
         for identity in IDENTITIES:
             for kind in (JobKind.WEIGHTS, JobKind.COMMITMENT):
-                acceptor = acceptor_of(self.world.process())
-                requeued |= await self._run_process(acceptor.requeue_open_jobs(identity, kind)) != 0
+                process = self.world.process()
+                requeue = acceptor_of(process).requeue_open_jobs(identity, kind)
+                requeued |= await self._run_process(process, requeue) != 0
         return requeued
 
 

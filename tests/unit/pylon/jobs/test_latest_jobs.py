@@ -46,7 +46,7 @@ async def test_the_latest_job_is_stored_by_compare_and_set() -> None:
     job = await system.accept()
     record = (await system.stored(job)).record
     entry = await latest.entry(WEIGHTS)
-    assert entry.latest == LatestJob(number=1, job_id=job.job_id)
+    assert entry.latest == LatestJob(number=1, job_id=job.job_id, digest=record.digest)
     with pytest.raises(ConflictError):
         await latest.set(empty, record)
     assert await latest.set(entry, record) == await latest.entry(WEIGHTS)

@@ -6,8 +6,9 @@ from random import Random
 import pytest
 
 from pylon.jobs import open_jobs
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.job_store import JobStore
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

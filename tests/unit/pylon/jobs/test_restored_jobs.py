@@ -7,7 +7,7 @@ import pytest
 
 from pylon.jetstream.bucket import Entry
 from pylon.jetstream.consumer import Ack
-from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.acceptor import JobAcceptor
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.executor import JobExecutor
 from pylon.jobs.job_store import BACKUP_PREFIXES, JobStore
@@ -16,6 +16,7 @@ from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.stored_job import JobRecord
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
+from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

@@ -27,13 +27,22 @@ _ETAG_HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "integer"},
     },
 }
+SOURCE_DOCS: Final[Mapping[str, Any]] = {
+    headers.HTTP_SOURCE: {
+        "description": "Whether the bridge's memory or a worker served the read.",
+        "schema": {"type": "string", "enum": [headers.SOURCE_MEMORY, headers.SOURCE_WORKER]},
+    }
+}
 CONDITIONAL_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {
-    200: {"headers": _ETAG_HEADERS},
+    200: {"headers": {**_ETAG_HEADERS, **SOURCE_DOCS}},
     304: {
         "description": "`If-None-Match` names the block that would be read; there is no body",
-        "headers": _ETAG_HEADERS,
+        "headers": {**_ETAG_HEADERS, **SOURCE_DOCS},
     },
 }
+"""OpenAPI responses of reads with an entity tag."""
+READ_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {200: {"headers": SOURCE_DOCS}}
+"""OpenAPI responses of other reads."""
 
 
 class ResponseBuilder:
@@ -51,25 +60,29 @@ class ResponseBuilder:
         status: int,
         requested_block: int | None,
         is_private: bool,
+        source: str | None = None,
     ) -> Response:
         """Return the response: the reply's body, plain or compressed, or 304 without a body.
 
         Args:
             request: the request, whose headers state the accepted codings and known entity tags.
-            reply: reply of a worker.
+            reply: reply of a worker, or of the memory.
             cache_key: identifies the query, so that equal bodies are compressed once.
             status: HTTP status of a successful response.
             requested_block: block number of the request; None for the latest block.
             is_private: whether the request required a token.
+            source: of a read, whether memory or a worker served it.
         """
+        response_headers: dict[str, str] = {} if source is None else {headers.HTTP_SOURCE: source}
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
-            return _json_response(reply.body, status, {"Cache-Control": "no-store"})
+            response_headers["Cache-Control"] = "no-store"
+            return _json_response(reply.body, status, response_headers)
         number = reply.headers.get(headers.BLOCK_NUMBER, "")
         validity = (
             f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
         )
-        response_headers = {
+        response_headers |= {
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
             "Vary": "Accept-Encoding",

@@ -233,6 +233,7 @@ def _endpoint(
             cache_key=(subject, body),
             status=operation.success_status,
             requested_block=getattr(params, "block_number", None),
+            since_block=getattr(params, "since", None),
             is_private=is_private,
         )
 

@@ -1,9 +1,10 @@
 """HTTP responses of reads, with cache validation by block hash.
 
 The entity tag is the block's hash plus the content coding: a strong tag identifies the exact bytes,
-which differ between codings. Reads of the latest block must be revalidated, which costs a 304
-without a body while the block is unchanged. Reads at a block number rarely change: only a reorg
-can replace one of the last blocks, so clients may cache them for a minute.
+which differ between codings. The tag of changes contains the block from which they start. Reads of
+the latest block must be revalidated, which costs a 304 without a body while the block is unchanged.
+Reads at a block number rarely change: only a reorg can replace one of the last blocks, so clients
+may cache them for a minute.
 """
 
 from collections.abc import Hashable, Mapping
@@ -59,6 +60,7 @@ class ResponseBuilder:
         cache_key: Hashable,
         status: int,
         requested_block: int | None,
+        since_block: int | None = None,
         is_private: bool,
         source: str | None = None,
     ) -> Response:
@@ -70,6 +72,8 @@ class ResponseBuilder:
             cache_key: identifies the query, so that equal bodies are compressed once.
             status: HTTP status of a successful response.
             requested_block: block number of the request; None for the latest block.
+            since_block: block number from which a request for changes starts; it is part of the
+                entity tag.
             is_private: whether the request required a token.
             source: of a read, whether memory or a worker served it.
         """
@@ -90,8 +94,9 @@ class ResponseBuilder:
         coding = None
         if len(reply.body) >= MIN_COMPRESS_BYTES:
             coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
-        response_headers["ETag"] = _etag(block_hash, coding)
-        if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), block_hash):
+        version = block_hash if since_block is None else f"{block_hash}-since-{since_block}"
+        response_headers["ETag"] = _etag(version, coding)
+        if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), version):
             return Response(status_code=304, headers=response_headers)
         if coding is None:
             return _json_response(reply.body, status, response_headers)
@@ -100,17 +105,17 @@ class ResponseBuilder:
         return _json_response(body, status, response_headers)
 
 
-def _etag(block_hash: str, coding: ContentCoding | None) -> str:
-    return f'"{block_hash}"' if coding is None else f'"{block_hash}-{coding}"'
+def _etag(version: str, coding: ContentCoding | None) -> str:
+    return f'"{version}"' if coding is None else f'"{version}-{coding}"'
 
 
-def _etag_matches(if_none_match: str, block_hash: str) -> bool:
-    """Return whether the caller has the response for this block, in any coding.
+def _etag_matches(if_none_match: str, version: str) -> bool:
+    """Return whether the caller has this version of the response, in any coding.
 
     `If-None-Match` requires weak comparison.
     """
     requested_tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    current_tags = {_etag(block_hash, coding) for coding in (None, *ContentCoding)}
+    current_tags = {_etag(version, coding) for coding in (None, *ContentCoding)}
     return "*" in requested_tags or bool(requested_tags & current_tags)
 
 

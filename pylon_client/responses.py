@@ -8,6 +8,7 @@ GetExtrinsicResponse = models.Extrinsic
 GetDrandLastStoredRoundResponse = models.DrandRound
 GetIdentitiesResponse = models.Identities
 GetNeuronsResponse = models.SubnetNeurons
+GetNeuronChangesResponse = models.NeuronChanges
 GetValidatorsResponse = models.SubnetValidators
 GetCommitmentsResponse = models.SubnetCommitments
 GetCommitmentResponse = models.Commitment

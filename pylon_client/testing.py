@@ -29,8 +29,13 @@ from pylon_client.config import AsyncConfig, Config
 from pylon_client.contract import json_codec, operations, reads, writes
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.models import BlockInfo, NeuronChanges, SubnetNeurons
 from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    ChangesEventSubject,
+    NeuronsEventSubject,
+)
 from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import BasePylonException, PylonRequestException, failure_exception
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
@@ -50,6 +55,7 @@ __all__ = [
 
 _ADDRESS = "http://pylon.invalid"
 _ALWAYS = -1
+_StreamKey = BlockEventSubject | NeuronsEventSubject | ChangesEventSubject | JobId
 _IDENTITY = {"identity_name": "sn1", "identity_token": "token-of-sn1"}
 
 
@@ -81,7 +87,7 @@ class FakePylon:
         self.calls: list[OperationCall[BaseModel]] = []
         self._answers: dict[str, Callable[[OperationCall[Any]], BaseModel]] = {}
         self._failures: dict[str, list[_QueuedFailure]] = {}
-        self._items: dict[NetUid | JobId | None, list[StreamItem]] = {}
+        self._items: dict[_StreamKey, list[StreamItem]] = {}
         self._listeners: set[_Listener] = set()
 
     def answer(
@@ -127,17 +133,19 @@ class FakePylon:
         remaining = _ALWAYS if times is None else times
         self._failures.setdefault(operation.name, []).append(_QueuedFailure(error, remaining))
 
-    def publish(self, value: BlockInfo | SubnetNeurons, netuid: NetUid | None = None) -> None:
+    def publish(
+        self, value: BlockInfo | SubnetNeurons | NeuronChanges, netuid: NetUid | None = None
+    ) -> None:
         """Publish a value on a stream, for current and later subscribers.
 
         Args:
-            value: a block for `blocks()`, or neurons for `neuron_snapshots(netuid)`.
-            netuid: the subnet of the neurons.
+            value: a block for `blocks()`, neurons for `neuron_snapshots(netuid)`, or changes for
+                `neuron_changes(netuid)`.
+            netuid: the subnet of the neurons or changes.
         """
         block = value if isinstance(value, BlockInfo) else value.block
-        self._items.setdefault(netuid, []).append(
-            StreamItem(block.number, json_codec.encode(value))
-        )
+        key = _stream_of(value, netuid).subject
+        self._items.setdefault(key, []).append(StreamItem(block.number, json_codec.encode(value)))
         self._wake_listeners()
 
     def publish_job(self, job: Job) -> None:
@@ -210,7 +218,7 @@ class FakePylon:
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
-            published = self._items.setdefault(stream.netuid, [])
+            published = self._items.setdefault(stream.subject, [])
             yield self._stream_items(published, after, listener)
         finally:
             self._listeners.discard(listener)
@@ -252,6 +260,16 @@ class FakePylon:
         # A test may publish from another thread than the one of the client's event loop.
         for listener in tuple(self._listeners):
             listener.loop.call_soon_threadsafe(listener.changed.set)
+
+
+def _stream_of(
+    value: BlockInfo | SubnetNeurons | NeuronChanges, netuid: NetUid | None
+) -> StreamSpec[BaseModel]:
+    if isinstance(value, BlockInfo):
+        return StreamSpec(reads.LATEST_BLOCK)
+    if isinstance(value, NeuronChanges):
+        return StreamSpec(reads.NEURON_CHANGES, netuid)
+    return StreamSpec(reads.LATEST_NEURONS, netuid)
 
 
 def _require_reply_type(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseModel:

@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
-from pylon_client.contract.reads import LATEST_BLOCK
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.reads import LATEST_BLOCK, NEURON_CHANGES
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    ChangesEventSubject,
+    NeuronsEventSubject,
+)
 from pylon_client.contract.types import BlockNumber, JobId, NetUid, NetUidField
 from pylon_client.errors import BasePylonException, PylonResponseException
 
@@ -83,7 +87,7 @@ class StreamSpec(Generic[ReplyT_co]):
     """A stream of values that Pylon publishes for every block.
 
     Attributes:
-        operation: the read whose replies have the same model.
+        operation: the read whose replies have the same model; it determines the stream.
         netuid: the subnet; None for the stream of blocks.
 
     Raises:
@@ -102,12 +106,17 @@ class StreamSpec(Generic[ReplyT_co]):
         """Return the REST path of the stream."""
         if self.netuid is None:
             return f"{API_PREFIX}/block/stream"
-        return f"{API_PREFIX}/subnet/{self.netuid}/neurons/stream"
+        name = "neurons/changes" if self.operation is NEURON_CHANGES else "neurons"
+        return f"{API_PREFIX}/subnet/{self.netuid}/{name}/stream"
 
     @property
-    def subject(self) -> BlockEventSubject | NeuronsEventSubject:
+    def subject(self) -> BlockEventSubject | NeuronsEventSubject | ChangesEventSubject:
         """Return the NATS subject of the stream's events."""
-        return BlockEventSubject() if self.netuid is None else NeuronsEventSubject(self.netuid)
+        if self.netuid is None:
+            return BlockEventSubject()
+        if self.operation is NEURON_CHANGES:
+            return ChangesEventSubject(self.netuid)
+        return NeuronsEventSubject(self.netuid)
 
     def decode_event(self, body: bytes) -> ReplyT_co:
         """Decode the body of an event.

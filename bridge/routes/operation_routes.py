@@ -259,6 +259,7 @@ def _endpoint(
             cache_key=(operation.name, netuid, body),
             status=operation.success_status,
             requested_block=number,
+            since_block=getattr(params, "since", None),
             is_private=is_private,
             source=source,
         )

@@ -1,4 +1,4 @@
-"""Routes of event streams: blocks and neurons as server-sent events."""
+"""Routes of event streams: blocks, neurons and their changes as server-sent events."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
@@ -17,10 +17,15 @@ from bridge.sse_response import StreamCounts, StreamResponse, stream_frames
 from pylon.common.admission import Admission
 from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.models import BlockInfo, NeuronChanges, SubnetNeurons
 from pylon_client.contract.operations import API_PREFIX, NoParams
 from pylon_client.contract.reads import RECENT_NEURONS
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject, OpenSubject
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    ChangesEventSubject,
+    NeuronsEventSubject,
+    OpenSubject,
+)
 from pylon_client.contract.types import (
     MAX_BLOCK_NUMBER,
     BlockNumber,
@@ -31,9 +36,11 @@ from pylon_client.contract.types import (
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"
+CHANGES_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/changes/stream"
 TRACKED_CHECK_TIMEOUT_S: Final = 10.0
 BLOCK_EVENT: Final = "block"
 NEURONS_EVENT: Final = "neurons"
+CHANGES_EVENT: Final = "changes"
 
 _CODES: Final = (
     ErrorCode.INVALID,
@@ -90,17 +97,33 @@ def add_stream_routes(
             channel = buffers.open(subject, BLOCK_EVENT)
         return open_stream(channel, last_id)
 
+    async def open_subnet_stream(
+        request: Request,
+        subject: NeuronsEventSubject | ChangesEventSubject,
+        event: str,
+        last_id: BlockNumber | None,
+    ) -> StreamResponse:
+        require_canonical_path(request, {"netuid": subject.netuid})
+        channel = buffers.get(str(subject))
+        if channel is None:
+            _require_connected(nats)
+            await _require_tracked(nats, subject.netuid, request)
+            channel = buffers.open(str(subject), event)
+        return open_stream(channel, last_id)
+
     async def stream_neurons(
         request: Request, netuid: NetUidField, last_id: LastEventId = None
     ) -> StreamResponse:
-        require_canonical_path(request, {"netuid": netuid})
-        subject = str(NeuronsEventSubject(netuid))
-        channel = buffers.get(subject)
-        if channel is None:
-            _require_connected(nats)
-            await _require_tracked(nats, netuid, request)
-            channel = buffers.open(subject, NEURONS_EVENT)
-        return open_stream(channel, last_id)
+        return await open_subnet_stream(
+            request, NeuronsEventSubject(netuid), NEURONS_EVENT, last_id
+        )
+
+    async def stream_changes(
+        request: Request, netuid: NetUidField, last_id: LastEventId = None
+    ) -> StreamResponse:
+        return await open_subnet_stream(
+            request, ChangesEventSubject(netuid), CHANGES_EVENT, last_id
+        )
 
     def add(
         path: str,
@@ -133,6 +156,14 @@ def add_stream_routes(
         NEURONS_EVENT,
         SubnetNeurons,
         "All neurons of a tracked subnet, at every block",
+        ErrorCode.NOT_FOUND,
+    )
+    add(
+        CHANGES_STREAM_PATH,
+        stream_changes,
+        CHANGES_EVENT,
+        NeuronChanges,
+        "The changes of a tracked subnet's neurons, from one block to the next",
         ErrorCode.NOT_FOUND,
     )
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from pylon.blocks.neurons_event_publisher import NeuronsEventPublisher
 from pylon.blocks.publish_progress import PublishProgress
 from pylon.blocks.publish_retries import retry_stream_request
 from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
@@ -86,7 +87,7 @@ class BlockPublisher:
             SubnetPublisher(
                 netuid,
                 fetch=self._fetch_neurons,
-                publish=sink.publish,
+                publish=NeuronsEventPublisher(netuid, sink).publish,
                 progress=self._progress,
                 on_skipped=on_skipped_neurons,
             )

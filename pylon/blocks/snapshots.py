@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from pylon.blocks.past_snapshots import PastSnapshots
 from pylon.common.freshness import MAX_LAG_BLOCKS, is_near_head
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract import neurons_body
@@ -77,6 +78,7 @@ class Snapshots:
         self._max_silence_s = max_silence_s
         self._clock_s = clock_s
         self._by_subject: dict[str, Snapshot] = {}
+        self._past = PastSnapshots()
         self._head = BlockNumber(-1)
         self._max_head = BlockNumber(-1)
         self._head_at_s = float("-inf")
@@ -86,6 +88,8 @@ class Snapshots:
         """Store a snapshot, unless a newer one of the same subject is stored."""
         stored = self._by_subject.get(subject)
         if stored is None or stored.block.number < snapshot.block.number:
+            if stored is not None:
+                self._past.put(subject, stored.block, stored.body)
             self._by_subject[subject] = snapshot
 
     def observe_head(self, head: BlockNumber) -> None:
@@ -137,6 +141,14 @@ class Snapshots:
     def get(self, subject: str) -> Snapshot | None:
         """Return a subject's newest snapshot, of any age."""
         return self._by_subject.get(subject)
+
+    def get_at(self, subject: str, block: Block) -> Snapshot | None:
+        """Return a subject's snapshot at a block, if it is the newest one or one of the last."""
+        newest = self._by_subject.get(subject)
+        if newest is not None and newest.block == block:
+            return newest
+        body = self._past.get(subject, block)
+        return None if body is None else Snapshot(block, body)
 
     def get_fresh(self, subject: str) -> Snapshot | None:
         """Return a subject's newest snapshot, if it is fresh."""

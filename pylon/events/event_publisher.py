@@ -16,11 +16,13 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import (
     CONTRACT_VERSION,
+    ChangesEventSubject,
+    EventPartSubject,
     NeuronsEventSubject,
-    NeuronsPartSubject,
     parse_subject,
 )
 from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber
 from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.cancellation import raise_if_cancelled
@@ -124,13 +126,13 @@ class EventPublisher:
     async def _store_parts(self, event: FeedEvent) -> str:
         """Store the body of an event in parts; return their sequences, separated by spaces."""
         subject = parse_subject(event.subject)
-        if not isinstance(subject, NeuronsEventSubject):
+        if not isinstance(subject, NeuronsEventSubject | ChangesEventSubject):
             raise TypeError(f"events of {event.subject} fit one message")
         sequences: list[str] = []
         parts = split_body(event.body, self._connection.max_payload_bytes)
         for number, part in enumerate(parts, 1):
             sequence = await self._stream.publish(
-                str(NeuronsPartSubject(subject.netuid, number)),
+                str(EventPartSubject(subject, number)),
                 part,
                 {headers.MESSAGE_ID: f"{message_id(event)}-{number}/{len(parts)}"},
             )
@@ -146,6 +148,16 @@ class EventPublisher:
         """
         newest = await self._newest(subject)
         return None if newest is None or newest.event is None else newest.event.block
+
+    async def stored_event(
+        self, subject: str, after: BlockNumber | None = None
+    ) -> FeedEvent | None:
+        """Return the first stored event after a block, or the newest event; None without one.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, when the stream does not answer.
+        """
+        return await self._event_log(subject, after)
 
     async def _newest(self, subject: str) -> StoredEvent | None:
         newest = await self._event_log.newest(subject)

@@ -4,8 +4,13 @@ from typing import Protocol
 
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block, BlockInfo
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockHash, NetUid
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    ChangesEventSubject,
+    NeuronsEventSubject,
+    parse_subject,
+)
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
 
 
@@ -23,6 +28,16 @@ class EventSink(Protocol):
 
     async def last_block(self, subject: str) -> Block | None:
         """Return the block of a subject's newest event; None if it has no events.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, when the stream does not answer.
+        """
+        ...
+
+    async def stored_event(
+        self, subject: str, after: BlockNumber | None = None
+    ) -> FeedEvent | None:
+        """Return the first stored event after a block, or the newest event; None without one.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
@@ -49,9 +64,23 @@ def neurons_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:
     return FeedEvent(str(NeuronsEventSubject(netuid)), block, body)
 
 
+def changes_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:
+    """Return the event of the changes of a subnet's neurons.
+
+    Args:
+        netuid: the subnet.
+        block: the block of the newer neurons.
+        body: the encoded changes, as in the REST response.
+    """
+    return FeedEvent(str(ChangesEventSubject(netuid)), block, body)
+
+
 def message_id(event: FeedEvent) -> str:
     """Return the `Nats-Msg-Id` of an event, by which the stream detects duplicates.
 
-    It is `block-<hash>` or `<netuid>-<hash>`: the same number with another hash is not a duplicate.
+    It is `block-<hash>`, `<netuid>-<hash>` or `changes-<netuid>-<hash>`: the same number with
+    another hash is not a duplicate.
     """
-    return f"{event.subject.rpartition('.')[2]}-{event.block.hash}"
+    is_of_changes = isinstance(parse_subject(event.subject), ChangesEventSubject)
+    prefix = "changes-" if is_of_changes else ""
+    return f"{prefix}{event.subject.rpartition('.')[2]}-{event.block.hash}"

@@ -3,9 +3,18 @@
 from pylon.common.read_cache import SingleFlight
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon_client.contract import headers
-from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
+from pylon_client.contract.event_replay import (
+    PUBLISHED_BLOCK,
+    PUBLISHED_CHANGES,
+    PUBLISHED_NEURONS,
+    ReplayParams,
+)
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    ChangesEventSubject,
+    NeuronsEventSubject,
+)
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import EventLogReader, FeedEvent
 
@@ -27,6 +36,7 @@ class ReplayHandlers:
         """Register the handler of each operation."""
         service.add(PUBLISHED_BLOCK, self.block)
         service.add(PUBLISHED_NEURONS, self.neurons)
+        service.add(PUBLISHED_CHANGES, self.changes)
 
     async def block(self, call: ServiceCall[ReplayParams]) -> CallResult:
         """Return the first published block after a block, or the newest one."""
@@ -35,6 +45,10 @@ class ReplayHandlers:
     async def neurons(self, call: ServiceCall[ReplayParams]) -> CallResult:
         """Return the first published neurons of a subnet after a block, or the newest ones."""
         return await self._replay(call, str(NeuronsEventSubject(call.subnet)))
+
+    async def changes(self, call: ServiceCall[ReplayParams]) -> CallResult:
+        """Return the first published changes of a subnet after a block, or the newest ones."""
+        return await self._replay(call, str(ChangesEventSubject(call.subnet)))
 
     async def _replay(self, call: ServiceCall[ReplayParams], subject: str) -> CallResult:
         after = call.params.after

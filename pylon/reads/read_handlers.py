@@ -18,9 +18,17 @@ from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operations import Params
-from pylon_client.contract.reads import IDENTITIES, LATEST_BLOCK, RECENT_NEURONS, BlockParams
+from pylon_client.contract.reads import (
+    IDENTITIES,
+    LATEST_BLOCK,
+    NEURON_CHANGES,
+    RECENT_NEURONS,
+    BlockParams,
+    ChangesParams,
+)
+from pylon_client.contract.snapshot_changes import neuron_changes
 from pylon_client.contract.subjects import NeuronsEventSubject
-from pylon_client.contract.types import Hotkey, IdentityName, NetUid
+from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
 
 T = TypeVar("T")
 
@@ -60,6 +68,7 @@ class ReadHandlers:
             service.add(spec.operation, partial(self.read, spec))
         service.add(LATEST_BLOCK, self.latest_block)
         service.add(RECENT_NEURONS, self.recent_neurons)
+        service.add(NEURON_CHANGES, self.neuron_changes)
         service.add(IDENTITIES, self.list_identities)
 
     async def latest_block(self, call: ServiceCall[Params]) -> CallResult:
@@ -79,6 +88,31 @@ class ReadHandlers:
             if error.code is ErrorCode.NO_RECENT_SNAPSHOT:
                 await self._require_subnet(call.subnet, call)
             raise
+
+    async def neuron_changes(self, call: ServiceCall[ChangesParams]) -> CallResult:
+        """Return the changes from a subnet's neurons at a block to the latest ones.
+
+        Another worker may have been ahead when it named a block that is newer than the latest
+        neurons here. Nothing has changed since then.
+
+        Raises:
+            FailureError: NOT_FOUND for an unknown block or subnet; otherwise as the chain port
+                says.
+        """
+        query = Neurons(call.subnet)
+        with call.without_permit():
+            older = await self._query_at(query, call.params.since)
+            newer = self._latest_snapshot(query, call.params)
+            if newer is None:
+                newer = await self._query_chain(query, call.params)
+        if newer.block.number < older.block.number:
+            newer = older
+
+        async def compared() -> bytes:
+            return neuron_changes(older.body, newer.body)
+
+        key = (NEURON_CHANGES.name, call.subnet, older.block.hash, newer.block.hash)
+        return CallResult(await self._reader.cached(key, compared), newer.block)
 
     async def _require_subnet(self, netuid: NetUid, call: ServiceCall[Params]) -> None:
         """Raise NOT_FOUND if nothing was ever published because the subnet does not exist.
@@ -130,12 +164,7 @@ class ReadHandlers:
     async def _query_chain(self, query: Query[BaseModel], params: Params) -> Snapshot:
         """Return the result at the block of the parameters, or at the newest block."""
         if isinstance(params, BlockParams):
-            block = await self._reader.block(params.block_number)
-            if isinstance(query, Neurons):
-                snapshot = self._snapshots.get(str(NeuronsEventSubject(query.netuid)))
-                if snapshot is not None and snapshot.block.hash == block.hash:
-                    return snapshot
-            return Snapshot(block, await self._reader.query(query, block))
+            return await self._query_at(query, params.block_number)
         newest = self._snapshots.latest_block()
         if newest is not None:
             try:
@@ -145,6 +174,14 @@ class ReadHandlers:
                     raise
                 # Either the item does not exist, or a reorg has removed the block.
         block = await self._with_last_head(self._reader.latest_block())
+        return Snapshot(block, await self._reader.query(query, block))
+
+    async def _query_at(self, query: Query[BaseModel], number: BlockNumber) -> Snapshot:
+        block = await self._reader.block(number)
+        if isinstance(query, Neurons):
+            snapshot = self._snapshots.get_at(str(NeuronsEventSubject(query.netuid)), block)
+            if snapshot is not None:
+                return snapshot
         return Snapshot(block, await self._reader.query(query, block))
 
     async def _with_last_head(self, response: Coroutine[Any, Any, T]) -> T:

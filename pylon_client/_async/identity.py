@@ -51,6 +51,18 @@ class AsyncIdentity(AsyncIdentityWrites):
         params = reads.BlockParams(block_number=block_number)
         return await self._send(OperationCall(reads.NEURONS_AT, Scope.IDENTITY, params=params))
 
+    async def get_neuron_changes(self, since: BlockNumber) -> responses.GetNeuronChangesResponse:
+        """Return the changes of the subnet's neurons from a block up to the latest one.
+
+        Args:
+            since: the block of the known neurons.
+
+        Raises:
+            PylonNotFound: the block does not exist yet, or the subnet did not exist at it.
+        """
+        params = reads.ChangesParams(since=since)
+        return await self._send(OperationCall(reads.NEURON_CHANGES, Scope.IDENTITY, params=params))
+
     async def get_recent_neurons(self) -> responses.GetNeuronsResponse:
         """Return all neurons of the subnet as last published, without reading the chain.
 

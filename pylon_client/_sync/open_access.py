@@ -85,6 +85,32 @@ class OpenAccess:
         stream = StreamSpec(reads.LATEST_NEURONS, netuid)
         return self._open_stream(stream, after=after, give_up_after_s=limit_s)
 
+    def neuron_changes(
+        self,
+        netuid: NetUid,
+        *,
+        after: BlockNumber | None = None,
+        give_up_after_s: float = STREAM_GIVE_UP_AFTER_S,
+    ) -> Generator[responses.GetNeuronChangesResponse]:
+        """Yield the changes of a tracked subnet's neurons, from one block to the next, in order.
+
+        The stream reconnects and resumes after failures, as for `blocks`. `apply_to` of the changes
+        returns the newer neurons. After a gap, `from_block` is newer than the known neurons: call
+        `get_neuron_changes` since their block.
+
+        Args:
+            netuid: a subnet that Pylon tracks.
+            after: the block of the known neurons; None starts with the newest changes.
+            give_up_after_s: seconds without any response after which the stream raises.
+
+        Raises:
+            PylonNotFound: Pylon does not track this subnet.
+            PylonUnavailable: no worker is running.
+            PylonRequestException: the bridge or NATS cannot be reached.
+        """
+        stream = StreamSpec(reads.NEURON_CHANGES, netuid)
+        return self._open_stream(stream, after=after, give_up_after_s=give_up_after_s)
+
     def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
         """Return the number, hash and timestamp (Unix seconds) of the latest block."""
         return self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
@@ -118,6 +144,21 @@ class OpenAccess:
         """Return all neurons of a subnet at a block, by hotkey, sorted by uid."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.NEURONS_AT, Scope.OPEN, netuid, params))
+
+    def get_neuron_changes(
+        self, netuid: NetUid, since: BlockNumber
+    ) -> responses.GetNeuronChangesResponse:
+        """Return the changes of a subnet's neurons from a block up to the latest one.
+
+        Args:
+            netuid: the subnet.
+            since: the block of the known neurons.
+
+        Raises:
+            PylonNotFound: the block does not exist yet, or the subnet did not exist at it.
+        """
+        params = reads.ChangesParams(since=since)
+        return self._send(OperationCall(reads.NEURON_CHANGES, Scope.OPEN, netuid, params))
 
     def get_recent_neurons(self, netuid: NetUid) -> responses.GetNeuronsResponse:
         """Return all neurons of a tracked subnet as last published, without reading the chain.

@@ -13,11 +13,12 @@ from pydantic_core import core_schema
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, Failure
 from pylon_client.contract.jobs import Job
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.models import BlockInfo, NeuronChanges, SubnetNeurons
 from pylon_client.contract.operations import NATS_OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.subjects import (
     CONTRACT_VERSION,
     BlockEventSubject,
+    ChangesEventSubject,
     IdentitySubject,
     JobEventSubject,
     NeuronsEventSubject,
@@ -48,6 +49,11 @@ _EVENTS: Final[Mapping[str, tuple[Subject, type[BaseModel], str]]] = {
         NeuronsEventSubject(_NETUID),
         SubnetNeurons,
         "All neurons of a tracked subnet, at every block",
+    ),
+    "event.changes": (
+        ChangesEventSubject(_NETUID),
+        NeuronChanges,
+        "The changes of a tracked subnet's neurons, from one published snapshot to the next",
     ),
     "event.job": (JobEventSubject(_IDENTITY, _JOB), Job, "Every change of a job"),
 }
@@ -202,7 +208,7 @@ _VALUE_HEADERS: Final = {
         **_TEXT,
         "description": (
             "Of an event whose body is too large for one message: read it with the operation "
-            "`events.block` or `events.neurons`."
+            "`events.block`, `events.neurons` or `events.changes`."
         ),
     },
 }

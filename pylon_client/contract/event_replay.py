@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.models import BlockInfo, NeuronChanges, SubnetNeurons
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.types import BlockNumberField
 
@@ -40,8 +40,16 @@ PUBLISHED_NEURONS: Final = Operation(
     reply=SubnetNeurons,
     path="",
 )
+PUBLISHED_CHANGES: Final = Operation(
+    name="events.changes",
+    summary="The first published changes of a subnet's neurons after a block, or the newest ones",
+    params=ReplayParams,
+    reply=NeuronChanges,
+    path="",
+)
 
 EVENT_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     PUBLISHED_BLOCK,
     PUBLISHED_NEURONS,
+    PUBLISHED_CHANGES,
 )

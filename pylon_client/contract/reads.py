@@ -14,6 +14,7 @@ from pylon_client.contract.models import (
     HotkeyTypedCommitment,
     Identities,
     NeuronCertificate,
+    NeuronChanges,
     SubnetCertificates,
     SubnetCommitments,
     SubnetEvmAssociations,
@@ -47,6 +48,12 @@ class ExtrinsicParams(BlockParams):
     """The block and the index of the extrinsic, from 0."""
 
     extrinsic_index: Annotated[ExtrinsicIndex, Field(ge=0, le=65_535)]
+
+
+class ChangesParams(Params):
+    """The block of the known neurons, from which the changes start."""
+
+    since: BlockNumberField
 
 
 class WeightsStatusParams(BlockParams):
@@ -94,6 +101,13 @@ RECENT_NEURONS: Final = Operation(
     params=NoParams,
     reply=SubnetNeurons,
     path="/block/recent/neurons",
+)
+NEURON_CHANGES: Final = Operation(
+    name="neurons.changes",
+    summary="The changes of a subnet's neurons since a block, up to the latest block",
+    params=ChangesParams,
+    reply=NeuronChanges,
+    path="/block/latest/neurons/changes",
 )
 LATEST_VALIDATORS: Final = Operation(
     name="validators.latest",

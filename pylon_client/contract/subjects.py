@@ -41,6 +41,8 @@ ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
 ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
 ALL_NEURONS_PARTS: Final = f"{ROOT}.event.neurons.*.part.*"
+ALL_CHANGES_EVENTS: Final = f"{ROOT}.event.changes.*"
+ALL_CHANGES_PARTS: Final = f"{ROOT}.event.changes.*.part.*"
 ALL_JOBS: Final = f"{ROOT}.job.>"
 ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
@@ -173,16 +175,26 @@ class NeuronsEventSubject:
 
 
 @dataclass(frozen=True, slots=True)
-class NeuronsPartSubject:
-    """The subject of one stored part of a snapshot too large for one message, from 1."""
+class ChangesEventSubject:
+    """The subject of the changes between the neuron snapshots of one tracked subnet."""
 
     netuid: NetUid
+
+    def __str__(self) -> str:
+        return f"{ROOT}.event.changes.{_parse_netuid(str(self.netuid))}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventPartSubject:
+    """The subject of one stored part of a subnet's event too large for one message, from 1."""
+
+    event: NeuronsEventSubject | ChangesEventSubject
     part: int
 
     def __str__(self) -> str:
         if self.part < 1:
             raise InvalidSubjectError(f"{self.part!r} is not the number of a part")
-        return f"{NeuronsEventSubject(self.netuid)}.part.{self.part}"
+        return f"{self.event}.part.{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +229,14 @@ class JobEventSubject:
         return f"{ROOT}.event.job.{name}.{validate_job_id(self.job_id)}"
 
 
-Subject = (
-    OpenSubject
-    | IdentitySubject
-    | ReplaySubject
-    | BlockEventSubject
+_EventSubject = (
+    BlockEventSubject
     | NeuronsEventSubject
-    | NeuronsPartSubject
-    | JobSubject
+    | ChangesEventSubject
+    | EventPartSubject
     | JobEventSubject
 )
+Subject = OpenSubject | IdentitySubject | ReplaySubject | JobSubject | _EventSubject
 
 
 def parse_subject(subject: str) -> Subject:
@@ -250,14 +260,14 @@ def parse_subject(subject: str) -> Subject:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _parse_event(
-    subject: str, event: list[str]
-) -> BlockEventSubject | NeuronsEventSubject | NeuronsPartSubject | JobEventSubject:
+def _parse_event(subject: str, event: list[str]) -> _EventSubject:
     match event:
         case ["block"]:
             return BlockEventSubject()
         case ["neurons", rest]:
-            return _parse_neurons_event(subject, rest)
+            return _parse_subnet_event(subject, NeuronsEventSubject, rest)
+        case ["changes", rest]:
+            return _parse_subnet_event(subject, ChangesEventSubject, rest)
         case ["job", rest]:
             name, _, last = rest.partition(".")
             return JobEventSubject(validate_identity_name(name), validate_job_id(last))
@@ -265,12 +275,14 @@ def _parse_event(
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _parse_neurons_event(subject: str, rest: str) -> NeuronsEventSubject | NeuronsPartSubject:
+def _parse_subnet_event(
+    subject: str, event_type: type[NeuronsEventSubject] | type[ChangesEventSubject], rest: str
+) -> NeuronsEventSubject | ChangesEventSubject | EventPartSubject:
     match rest.split("."):
         case [netuid]:
-            return NeuronsEventSubject(_parse_netuid(netuid))
+            return event_type(_parse_netuid(netuid))
         case [netuid, "part", number] if _PART.fullmatch(number):
-            return NeuronsPartSubject(_parse_netuid(netuid), int(number))
+            return EventPartSubject(event_type(_parse_netuid(netuid)), int(number))
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 

@@ -37,11 +37,17 @@ class StreamPlan:
 
 EVENTS: Final = StreamPlan(
     name="PYLON_EVENTS",
-    subjects=(subjects.BLOCK_EVENTS, subjects.ALL_NEURONS_EVENTS, subjects.ALL_NEURONS_PARTS),
+    subjects=(
+        subjects.BLOCK_EVENTS,
+        subjects.ALL_NEURONS_EVENTS,
+        subjects.ALL_NEURONS_PARTS,
+        subjects.ALL_CHANGES_EVENTS,
+        subjects.ALL_CHANGES_PARTS,
+    ),
     max_msgs_per_subject=32,
     duplicate_window_s=3600,
 )
-"""The last blocks and snapshots, stored on disk to survive a restart."""
+"""The last blocks, snapshots and their changes, stored on disk to survive a restart."""
 
 JOB_QUEUE: Final = StreamPlan(
     name="PYLON_JOBS",

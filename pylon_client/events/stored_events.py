@@ -7,11 +7,17 @@ from typing import Final, Protocol
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import json_codec
-from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
+from pylon_client.contract.event_replay import (
+    PUBLISHED_BLOCK,
+    PUBLISHED_CHANGES,
+    PUBLISHED_NEURONS,
+    ReplayParams,
+)
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import (
     BlockEventSubject,
+    ChangesEventSubject,
     NeuronsEventSubject,
     OpenSubject,
     ReplaySubject,
@@ -84,6 +90,8 @@ def event_log_via_worker(
                 request_subject = subject_type(None, PUBLISHED_BLOCK.name)
             case NeuronsEventSubject(netuid):
                 request_subject = subject_type(netuid, PUBLISHED_NEURONS.name)
+            case ChangesEventSubject(netuid):
+                request_subject = subject_type(netuid, PUBLISHED_CHANGES.name)
             case _:
                 raise FailureError(ErrorCode.INVALID, f"{subject!r} has no events.")
         try:
@@ -113,7 +121,9 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
     be dropped as old.
     """
     try:
-        if not isinstance(parse_subject(subject), BlockEventSubject | NeuronsEventSubject):
+        if not isinstance(
+            parse_subject(subject), BlockEventSubject | NeuronsEventSubject | ChangesEventSubject
+        ):
             return None
         number = BlockNumber(_parse_number(headers[wire_headers.BLOCK_NUMBER]))
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])

@@ -24,6 +24,7 @@ from pylon_client.contract.models.chain import (
     ExtrinsicCallArg,
     Identities,
 )
+from pylon_client.contract.models.changes import NeuronChanges, ReplacedNeuron
 from pylon_client.contract.models.commitments import (
     Commitment,
     CommitmentKind,
@@ -78,6 +79,8 @@ __all__ = [
     "Neuron",
     "NeuronCertificate",
     "NeuronCertificateKeypair",
+    "NeuronChanges",
+    "ReplacedNeuron",
     "RevealedCommitment",
     "Skipped",
     "Stakes",

@@ -21,6 +21,7 @@ from pylon_client.contract.types import (
     JobKind,
     MechanismId,
     NetUid,
+    NeuronUid,
     PrivateKey,
     PublicKey,
     RevealRound,
@@ -81,6 +82,7 @@ SHARED = (
     Method("get_latest_neurons", reads.LATEST_NEURONS),
     Method("get_neurons", reads.NEURONS_AT, _AT),
     Method("get_recent_neurons", reads.RECENT_NEURONS),
+    Method("get_neuron_changes", reads.NEURON_CHANGES, {"since": BLOCK_NUMBER}),
     Method("get_latest_validators", reads.LATEST_VALIDATORS),
     Method("get_validators", reads.VALIDATORS_AT, _AT),
     Method("get_commitments", reads.COMMITMENTS),
@@ -158,6 +160,14 @@ _JOB_SAMPLE = Job(
     updated_at_ms=2,
 )
 _NEURONS = sample_neurons(count=5, block_number=4_300)
+_CHANGES = models.NeuronChanges(
+    block=_BLOCK,
+    from_block=sample_block(BLOCK_NUMBER),
+    registered=[sample_neuron(4)],
+    replaced=[models.ReplacedNeuron(uid=NeuronUid(3), old_hotkey=HOTKEY, neuron=sample_neuron(3))],
+    deregistered=[HOTKEY],
+    changed={HOTKEY: {"rank": 0.25, "stakes": {"alpha": 1.5, "tao": 0.0, "total": 1.5}}},
+)
 _VALIDATORS = models.SubnetValidators(block=_BLOCK, validators=[sample_neuron(3)])
 _OWN_COMMITMENT = models.Commitment(
     block=_BLOCK, hotkey=HOTKEY, commitment=_COMMITMENT, commitment_block_number=BLOCK_NUMBER
@@ -192,6 +202,7 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
         models.DrandRound(last_stored_round=12_345),
         models.Identities(identities={IdentityName("sn1"): NetUid(1)}),
         _NEURONS,
+        _CHANGES,
         _VALIDATORS,
         models.SubnetCommitments(block=_BLOCK, commitments=_COMMITMENTS),
         _OWN_COMMITMENT,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pylon.events.event_types import message_id
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.product.eventually import HANGS_AFTER_S
 
@@ -47,6 +48,15 @@ class FakeStream:
             raise NATS_DOWN
         found = [event.block for event in self.events if event.subject == subject]
         return found[-1] if found else None
+
+    async def stored_event(
+        self, subject: str, after: BlockNumber | None = None
+    ) -> FeedEvent | None:
+        await asyncio.sleep(0)
+        found = [event for event in self.events if event.subject == subject]
+        if after is None:
+            return found[-1] if found else None
+        return next((event for event in found if event.block.number > after), None)
 
     def numbers(self, subject: str) -> list[int]:
         return [event.block.number for event in self.events if event.subject == subject]

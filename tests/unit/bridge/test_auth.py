@@ -4,12 +4,12 @@ from hmac import compare_digest
 import httpx
 import pytest
 
-from bridge.routes.stream_routes import BLOCK_STREAM_PATH, NEURONS_STREAM_PATH
+from bridge.routes.stream_routes import BLOCK_STREAM_PATH, CHANGES_STREAM_PATH, NEURONS_STREAM_PATH
 from bridge.routes.unstable_routes import unstable_paths
 from bridge.settings import BridgeSettings
 from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS, Scope
-from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.reads import IDENTITIES, NEURON_CHANGES
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.feed import FeedEvent
 from tests.support.nats.scripted_nats import (
@@ -155,9 +155,10 @@ async def test_every_token_is_compared_with_all_of_them_in_constant_time(
 # Open access with the token or session of an identity.
 
 VALUES = {"netuid": 7, "block_number": 5, "extrinsic_index": 0, "hotkey": HOTKEY}
+SINCE = {NEURON_CHANGES.name: "?since=5"}
 READS = sorted(
     {
-        path.format(**VALUES)
+        path.format(**VALUES) + SINCE.get(operation.name, "")
         for operation in OPERATIONS
         if Scope.OPEN in operation.scopes and operation is not IDENTITIES
         for path in (operation.rest_path(Scope.OPEN), *unstable_paths(operation, Scope.OPEN))
@@ -166,6 +167,7 @@ READS = sorted(
 STREAMS = {
     BLOCK_STREAM_PATH: "pylon.v1.event.block",
     NEURONS_STREAM_PATH.format(netuid=7): "pylon.v1.event.neurons.7",
+    CHANGES_STREAM_PATH.format(netuid=7): "pylon.v1.event.changes.7",
 }
 PUBLIC = {path for path in READS if "/_unstable/" in path and "drand" in path}
 """The published clients send no token there."""

@@ -65,6 +65,20 @@ async def test_who_holds_another_gets_this_one(open_client: httpx.AsyncClient, h
     assert (response.status_code, response.content) == (200, LARGE)
 
 
+async def test_the_tag_of_changes_names_the_block_from_which_they_start(
+    open_client: httpx.AsyncClient,
+) -> None:
+    tag = f'"{HASH}-since-40"'
+    held = {"If-None-Match": tag, **PLAIN}
+    response = await open_client.get(f"{LATEST}/changes?since=40", headers=PLAIN)
+    assert (response.status_code, response.headers["ETag"]) == (200, tag)
+    for since, status in ((40, 304), (41, 200)):
+        response = await open_client.get(f"{LATEST}/changes?since={since}", headers=held)
+        assert response.status_code == status
+    response = await open_client.get(f"{LATEST}/changes?since=40", headers={"If-None-Match": TAG})
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("path", "token", "control"),
     [

@@ -112,7 +112,7 @@ def test_every_operation_is_in_both_documents(
     }
     assert over_rest <= documented
     over_nats = {f"{scope}.{row.name}" for row in NATS_OPERATIONS for scope in row.scopes}
-    events = {"event.block", "event.neurons", "event.job"}
+    events = {"event.block", "event.neurons", "event.changes", "event.job"}
     assert set(asyncapi["operations"]) == over_nats | events
     for scope in Scope:
         assert any(name.startswith(scope) for name in over_nats)

@@ -26,16 +26,19 @@ EvmAssociation Extrinsic ExtrinsicCall ExtrinsicCallArg ExtrinsicIndex Extrinsic
 GenerateCertificateResponse GetAllRevealedCommitmentsResponse GetCertificateResponse
 GetCertificatesResponse GetCommitmentResponse GetCommitmentsResponse GetDrandLastStoredRoundResponse
 GetExtrinsicResponse GetHyperparametersResponse GetIdentitiesResponse GetJobResponse GetJobsResponse
-GetLatestBlockInfoResponse GetLatestEvmAssociationsResponse GetNeuronsResponse GetPriceResponse
+GetLatestBlockInfoResponse GetLatestEvmAssociationsResponse GetNeuronChangesResponse
+GetNeuronsResponse GetPriceResponse
 GetPricesResponse GetRevealedCommitmentsResponse GetTypedCommitmentResponse
 GetTypedCommitmentsResponse GetValidatorsResponse GetWeightsStatusResponse HexDataCommitment Hotkey
 HotkeyName HotkeyRevealedCommitments HotkeyTypedCommitment Identities IdentityName Incentive Job
 JobId JobKind JobList JobState LeftOut MechanismId MtlsVerificationError NetUid Neuron NeuronActive
-NeuronCertificate NeuronCertificateKeypair NeuronUid Port PrivateKey PruningScore PublicKey
+NeuronCertificate NeuronCertificateKeypair NeuronChanges NeuronUid
+Port PrivateKey PruningScore PublicKey
 PylonAuthToken PylonBadGateway PylonClient PylonClosed PylonForbidden
 PylonJobTimeoutException PylonMisconfigured
 PylonNetuidMismatch PylonNotFound PylonRateLimited PylonRequestException PylonResponseException
-PylonTimeout PylonTimeoutException PylonUnauthorized PylonUnavailable Rank RevealRound
+PylonTimeout PylonTimeoutException PylonUnauthorized PylonUnavailable Rank ReplacedNeuron
+RevealRound
 RevealedCommitment SetCommitmentResponse SetRevealedCommitmentResponse SetWeightsResponse Skipped
 Stake Stakes SubnetCertificates SubnetCommitments SubnetEvmAssociations SubnetHyperparameters
 SubnetNeurons SubnetPrice SubnetPrices SubnetRevealedCommitments SubnetTypedCommitments
@@ -150,6 +153,9 @@ with PylonClient(sync_config) as client:
     neurons: dict[Hotkey, Neuron] = client.identity.get_latest_neurons().neurons
     for snapshot in client.open_access.neuron_snapshots(NetUid(1)):
         first: Neuron | None = snapshot.neurons.get(Hotkey("5C"))
+    known: GetNeuronsResponse = client.open_access.get_latest_neurons(NetUid(1))
+    for changes in client.open_access.neuron_changes(NetUid(1), after=known.block.number):
+        known = changes.apply_to(known)
     with client.get_neuron_client(neurons[Hotkey("5C")], timeout=3) as http_client:
         text: str = http_client.get("/").text
 try:
@@ -181,6 +187,7 @@ WRONG = {
     "client.open_access.put_weights({})": "reportAttributeAccessIssue",
     "client.open_access.get_commitment(NetUid(1), Coldkey('5C'))": "reportArgumentType",
     "client.open_access.neuron_snapshots()": "reportCallIssue",
+    "client.identity.get_neuron_changes(NetUid(1))": "reportArgumentType",
     "client.open_access.blocks(after=NetUid(1))": "reportArgumentType",
     "[block async for block in client.open_access.blocks()]": "reportGeneralTypeIssues",
     "client.open_access.blocks(give_up_after_s='long')": "reportArgumentType",

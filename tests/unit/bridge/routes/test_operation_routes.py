@@ -13,7 +13,7 @@ from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
-from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.reads import IDENTITIES, NEURON_CHANGES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse_subject
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.nats.nats_reply import Reply
@@ -105,7 +105,8 @@ async def test_no_path_matches_another_route(
 ) -> None:
     token = OPEN_TOKEN if scope is Scope.OPEN else SN1_TOKEN
     path = operation.rest_path(scope).format(**SAMPLES)
-    response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+    query = {"since": "7"} if operation is NEURON_CHANGES else None
+    response = await client.get(path, params=query, headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 200
     asked = [parse_subject(asked.subject) for asked in nats.asked]
     if operation is IDENTITIES:
@@ -115,6 +116,29 @@ async def test_no_path_matches_another_route(
     else:
         netuid = NetUid(1) if operation.per_subnet else None
         assert asked == [OpenSubject(netuid, operation.name)]
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "subject"),
+    [
+        ("/api/v1/subnet/7", OPEN_TOKEN, "pylon.v1.open.7.neurons.changes"),
+        ("/api/v1/identity/sn1/subnet/1", SN1_TOKEN, "pylon.v1.identity.sn1.neurons.changes"),
+    ],
+)
+async def test_the_start_of_changes_is_a_query_parameter(
+    client: httpx.AsyncClient, nats: ScriptedNats, path: str, token: str, subject: str
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    changes = f"{path}/block/latest/neurons/changes"
+    assert (await client.get(f"{changes}?since=5", headers=headers)).status_code == 200
+    assert [(asked.subject, json.loads(asked.body)) for asked in nats.asked] == [
+        (subject, {"since": 5})
+    ]
+    for query in ("", "?since=", "?since=-1", "?since=4294967296", "?since=x"):
+        response = await client.get(f"{changes}{query}", headers=headers)
+        (item,) = response.json()["extra"]
+        assert (response.status_code, item["key"], item["source"]) == (400, "since", "query")
+    assert len(nats.asked) == 1
 
 
 async def test_every_operation_has_a_route_in_each_of_its_scopes(

@@ -12,6 +12,7 @@ from tests.support.wire.asgi_stream import Stream
 from tests.support.wire.sse_listener import event_of
 
 BLOCKS = "/api/v1/block/stream"
+CHANGES = "/api/v1/subnet/7/neurons/changes/stream"
 NEURONS = "/api/v1/subnet/7/neurons/stream"
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}
 
@@ -60,7 +61,17 @@ async def test_a_subnets_neurons_are_streamed_where_it_is_tracked(
     await another.leave()
 
 
-@pytest.mark.parametrize("path", [BLOCKS, NEURONS])
+async def test_the_changes_of_a_subnet_are_streamed(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    stream = Stream(own_client, CHANGES, **OPEN)
+    nats.published.put_nowait(event_of(9, "pylon.v1.event.changes.7"))
+    await stream.has('event: changes\ndata: {"number":9}\nid: 9\n\n')
+    assert [asked.subject for asked in nats.asked] == ["pylon.v1.open.7.neurons.recent"]
+    await stream.leave()
+
+
+@pytest.mark.parametrize("path", [BLOCKS, NEURONS, CHANGES])
 async def test_a_stream_requires_a_token_with_open_access(
     client: httpx.AsyncClient, nats: ScriptedNats, path: str
 ) -> None:
@@ -80,7 +91,7 @@ async def test_an_invalid_last_event_id_is_rejected(
     assert (item["key"], item["source"]) == ("Last-Event-ID", "header")
 
 
-@pytest.mark.parametrize("path", [BLOCKS, NEURONS])
+@pytest.mark.parametrize("path", [BLOCKS, NEURONS, CHANGES])
 async def test_without_nats_no_stream_begins(
     open_client: httpx.AsyncClient, nats: ScriptedNats, path: str
 ) -> None:

@@ -118,3 +118,12 @@ def test_a_snapshot_has_the_body_of_its_event() -> None:
     for subject, published in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
         body = json_codec.encode(published)
         assert parse_snapshot(FeedEvent(str(subject), block, body)) == Snapshot(block, body)
+
+
+def test_a_replaced_snapshot_is_still_found_at_its_block() -> None:
+    snapshots, subject = snapshots_at(10, Clock()), str(NeuronsEventSubject(NETUID))
+    snapshots.put(subject, Snapshot(block_of(11), b"newer"))
+    assert snapshots.get_at(subject, block_of(10)) == Snapshot(block_of(10), b"neurons")
+    assert snapshots.get_at(subject, block_of(11)) == Snapshot(block_of(11), b"newer")
+    for unknown in (block_of(9), block_of(10, fork=1), block_of(11, fork=1)):
+        assert snapshots.get_at(subject, unknown) is None

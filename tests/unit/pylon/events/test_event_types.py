@@ -1,6 +1,6 @@
 """Events have the subject, the body and the message id that streams of older workers contain."""
 
-from pylon.events.event_types import block_event, message_id, neurons_event
+from pylon.events.event_types import block_event, changes_event, message_id, neurons_event
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
@@ -25,6 +25,12 @@ def test_a_neurons_event_has_the_subject_of_its_subnet() -> None:
 def test_the_message_id_names_the_subnet_and_the_hash() -> None:
     assert message_id(block_event(INFO, hash_of(4))) == f"block-{hash_of(5)}"
     assert message_id(neurons_event(NetUid(12), block_of(5), b"")) == f"12-{hash_of(5)}"
+
+
+def test_changes_have_another_subject_and_message_id_than_their_neurons() -> None:
+    event = changes_event(NetUid(12), block_of(5), b"changes")
+    assert (event.subject, event.body) == ("pylon.v1.event.changes.12", b"changes")
+    assert message_id(event) == f"changes-12-{hash_of(5)}"
 
 
 def test_a_block_that_replaced_another_has_another_message_id() -> None:

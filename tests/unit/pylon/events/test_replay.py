@@ -8,7 +8,12 @@ import pytest
 from pylon.events.replay import ReplayHandlers
 from pylon.rpc.calls import HandlerTable, ServiceCall
 from pylon_client.contract import headers
-from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
+from pylon_client.contract.event_replay import (
+    EVENT_OPERATIONS,
+    PUBLISHED_BLOCK,
+    PUBLISHED_NEURONS,
+    ReplayParams,
+)
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.subjects import BlockEventSubject
@@ -59,6 +64,13 @@ async def test_lost_blocks_and_the_genesis_are_in_the_headers() -> None:
     assert result.headers == {headers.LOST_BLOCKS: "4", headers.GENESIS: hash_of(0)}
 
 
+async def test_changes_are_read_from_the_subject_of_their_subnet() -> None:
+    event_log = FakeEventLog(FeedEvent("pylon.v1.event.changes.7", block_of(5), b"changes"))
+    result = await ReplayHandlers(event_log).changes(replay_of(NetUid(7), 4))
+    assert (result.body, result.block) == (b"changes", block_of(5))
+    assert event_log.reads == {("pylon.v1.event.changes.7", 4): 1}
+
+
 @pytest.mark.parametrize(
     ("netuid", "after", "text"),
     [
@@ -77,7 +89,7 @@ async def test_without_an_event_the_error_names_the_subject(
     assert caught.value.failure.detail == text
 
 
-def test_both_operations_are_registered() -> None:
+def test_every_operation_is_registered() -> None:
     table = HandlerTable()
     ReplayHandlers(FakeEventLog(None)).register(table)
-    assert set(table.handlers) == {PUBLISHED_BLOCK.name, PUBLISHED_NEURONS.name}
+    assert set(table.handlers) == {operation.name for operation in EVENT_OPERATIONS}

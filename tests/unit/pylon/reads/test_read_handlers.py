@@ -12,11 +12,15 @@ from pylon.reads.recent_neurons import RecentNeurons
 from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import SubnetNeurons
 from pylon_client.contract.operations import OPERATIONS, BlockParams, NoParams, Params, Scope
+from pylon_client.contract.reads import ChangesParams
+from pylon_client.contract.snapshot_changes import apply_changes
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
 from pylon_client.contract.writes import WRITE_OPERATIONS
-from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain, block_of
+from pylon_client.testing import sample_neuron
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain, block_of, hash_of
 
 TRACKED, OTHER = NetUid(1), NetUid(7)
 HEAD = 50
@@ -209,3 +213,81 @@ async def test_recent_of_an_untracked_subnet_does_not_read_the_chain() -> None:
         await worker.ask(call_of("neurons.recent", netuid=OTHER))
     assert caught.value.code is ErrorCode.NOT_FOUND
     assert not worker.chain.reads
+
+
+def neurons_at(number: int, *uids: int) -> SubnetNeurons:
+    neurons = [sample_neuron(uid) for uid in uids]
+    return SubnetNeurons(
+        block=block_of(number), neurons={neuron.hotkey: neuron for neuron in neurons}
+    )
+
+
+def changes_of(since: int) -> ServiceCall:
+    params = ChangesParams(since=BlockNumber(since))
+    return call_of("neurons.changes", netuid=TRACKED, params=params)
+
+
+class ChangingSubnet(Worker):
+    """A worker that has received three snapshots; each has one neuron more."""
+
+    def __init__(self, *, fresh: bool) -> None:
+        super().__init__(fresh=fresh)
+        self.bodies = {
+            number: json_codec.encode(neurons_at(number, *range(number - HEAD + 3)))
+            for number in range(HEAD + 1, HEAD + 4)
+        }
+        for number, body in self.bodies.items():
+            snapshot = Snapshot(block_of(number), body)
+            self.snapshots.put(str(NeuronsEventSubject(TRACKED)), snapshot)
+        self.chain.head = HEAD + 3
+        if fresh:
+            self.snapshots.observe_head(BlockNumber(HEAD + 3))
+
+
+@pytest.mark.parametrize("since", [HEAD + 1, HEAD + 2, HEAD + 3])
+async def test_changes_lead_from_a_kept_snapshot_to_the_latest(since: int) -> None:
+    worker = ChangingSubnet(fresh=True)
+    answer = await worker.answer(changes_of(since))
+    assert answer.block == block_of(HEAD + 3)
+    assert apply_changes(worker.bodies[since], answer.body) == worker.bodies[HEAD + 3]
+    assert worker.chain.reads == {("block", since): 1}
+
+
+async def test_changes_since_an_older_block_are_read_from_the_chain_once() -> None:
+    worker = ChangingSubnet(fresh=True)
+    older = json_codec.encode(neurons_at(5))
+    bodies = [await worker.ask(changes_of(5)) for _ in range(3)]
+    assert {apply_changes(older, body) for body in bodies} == {worker.bodies[HEAD + 3]}
+    assert worker.chain.reads == {("block", 5): 3, ("neurons", TRACKED, 5): 1}
+
+
+async def test_without_a_fresh_snapshot_changes_end_at_the_newest_block_of_the_chain() -> None:
+    worker = ChangingSubnet(fresh=False)
+    worker.chain.head = 99
+    answer = await worker.answer(changes_of(HEAD + 2))
+    newest = json_codec.encode(neurons_at(99))
+    assert (answer.block, apply_changes(worker.bodies[HEAD + 2], answer.body)) == (
+        block_of(99),
+        newest,
+    )
+
+
+async def test_nothing_has_changed_since_a_block_that_is_newer_than_the_snapshot() -> None:
+    worker = ChangingSubnet(fresh=True)
+    worker.chain.head = HEAD + 4
+    answer = await worker.answer(changes_of(HEAD + 4))
+    known = json_codec.encode(neurons_at(HEAD + 4))
+    assert (answer.block, apply_changes(known, answer.body)) == (block_of(HEAD + 4), known)
+
+
+async def test_a_snapshot_of_a_block_that_a_reorg_has_removed_is_not_used() -> None:
+    worker = ChangingSubnet(fresh=True)
+    worker.chain.fork = 1
+    answer = await worker.answer(changes_of(HEAD + 2))
+    assert json_codec.decode(answer.body)["from_block"]["hash"] == hash_of(HEAD + 2, 1)
+
+
+async def test_changes_since_a_block_that_does_not_exist_yet_are_not_found() -> None:
+    with pytest.raises(FailureError) as caught:
+        await ChangingSubnet(fresh=True).ask(changes_of(HEAD + 9))
+    assert caught.value.code is ErrorCode.NOT_FOUND

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from pylon_client.contract import json_codec
+from pylon_client.contract.models import NeuronChanges
+from pylon_client.contract.snapshot_changes import neuron_changes
+from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
 from pylon_client.transport import StreamItem
 from pylon_client.v1 import (
@@ -56,6 +60,24 @@ async def test_a_stream_can_start_after_a_known_block(pylon: FakePylon) -> None:
             assert await anext(snapshots) == sample_neurons(block_number=3)
     with pytest.raises(ValueError, match="less than or equal to"):
         client.open_access.neuron_snapshots(NetUid(70_000))
+
+
+async def test_changes_lead_from_one_snapshot_to_the_next(pylon: FakePylon) -> None:
+    older, newer = (sample_neurons(count=count, block_number=8 + count) for count in (1, 2))
+    body = neuron_changes(json_codec.encode(older), json_codec.encode(newer))
+    pylon.publish(older, NetUid(1))
+    pylon.publish(NeuronChanges.model_validate_json(body), NetUid(1))
+    known = older.block.number
+    async with (
+        pylon.async_client() as client,
+        aclosing(client.open_access.neuron_changes(NetUid(1), after=known)) as changes,
+    ):
+        assert (await anext(changes)).apply_to(older) == newer
+    with (
+        pylon.client() as blocking,
+        closing(blocking.open_access.neuron_changes(NetUid(1))) as changes,
+    ):
+        assert next(changes).block == newer.block
 
 
 def test_the_blocking_client_waits_for_each_value(pylon: FakePylon) -> None:
@@ -123,8 +145,10 @@ async def test_the_old_name_of_the_limit_is_deprecated(
 
 async def test_missed_events_are_logged(pylon: FakePylon, caplog: pytest.LogCaptureFixture) -> None:
     pylon.publish(sample_block_info(40))
-    after_gap = StreamItem(BlockNumber(40), pylon._items[None][-1].body, is_after_gap=True)
-    pylon._items[None][-1] = after_gap
+    after_gap = StreamItem(
+        BlockNumber(40), pylon._items[BlockEventSubject()][-1].body, is_after_gap=True
+    )
+    pylon._items[BlockEventSubject()][-1] = after_gap
     with caplog.at_level(logging.WARNING, "pylon_client"):
         async with pylon.async_client() as client:
             blocks = client.open_access.blocks(after=BlockNumber(7))

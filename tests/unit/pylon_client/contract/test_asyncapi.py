@@ -20,6 +20,7 @@ def test_addresses_are_subjects_with_names_for_what_varies(asyncapi: dict[str, A
     assert addresses["open.neurons.at"] == "pylon.v1.open.{netuid}.neurons.at"
     assert addresses["identity.neurons.at"] == "pylon.v1.identity.{identity_name}.neurons.at"
     assert addresses["event.neurons"] == "pylon.v1.event.neurons.{netuid}"
+    assert addresses["event.changes"] == "pylon.v1.event.changes.{netuid}"
     assert addresses["event.job"] == "pylon.v1.event.job.{identity_name}.{job_id}"
     assert addresses["reply.neurons.at"] is None
 
@@ -48,4 +49,4 @@ def test_every_error_code_is_listed(asyncapi: dict[str, Any]) -> None:
 
 def test_unions_have_no_mapping_of_their_discriminator(asyncapi: dict[str, Any]) -> None:
     assert "discriminator" not in str(asyncapi["components"]["schemas"])
-    assert len(asyncapi["components"]["messages"]) == 2 * len(NATS_OPERATIONS) + 4
+    assert len(asyncapi["components"]["messages"]) == 2 * len(NATS_OPERATIONS) + 5

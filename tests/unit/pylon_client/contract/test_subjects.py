@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from pylon_client.contract import subjects
 from pylon_client.contract.subjects import (
     BlockEventSubject,
+    ChangesEventSubject,
+    EventPartSubject,
     IdentitySubject,
     InvalidSubjectError,
     JobEventSubject,
     JobSubject,
     NeuronsEventSubject,
-    NeuronsPartSubject,
     OpenSubject,
     Subject,
 )
@@ -35,7 +36,12 @@ any_subject = st.one_of(
     st.builds(IdentitySubject, names, operations),
     st.builds(BlockEventSubject),
     st.builds(NeuronsEventSubject, netuids),
-    st.builds(NeuronsPartSubject, netuids, st.integers(1, 999_999)),
+    st.builds(ChangesEventSubject, netuids),
+    st.builds(
+        EventPartSubject,
+        st.builds(NeuronsEventSubject, netuids) | st.builds(ChangesEventSubject, netuids),
+        st.integers(1, 999_999),
+    ),
     st.builds(JobSubject, names, st.just(JobKind.WEIGHTS), mechanisms),
     st.builds(JobSubject, names, other_kinds),
     st.builds(JobEventSubject, names, job_ids),
@@ -76,6 +82,8 @@ def test_a_subject_has_no_wildcard_nor_empty_token(subject: Subject) -> None:
         "pylon.v1.open.1",
         "pylon.v1.open.1.",
         "pylon.v1.open.1.*",
+        "pylon.v1.event.changes.65536",
+        "pylon.v1.event.changes.1.part.0",
         "pylon.v1.event.neurons.1.part.0",
         "pylon.v1.event.neurons.1.part.01",
         "pylon.v1.event.neurons.1.part",

@@ -9,7 +9,7 @@ BLOCK = "pylon.v1.event.block"
 HASH = f"0x{7:064x}"
 
 
-@pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1"])
+@pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1", "pylon.v1.event.changes.1"])
 def test_an_event_contains_its_block(subject: str) -> None:
     sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
     event = parse_event(subject, sent, b"body")

@@ -1,0 +1,76 @@
+"""Publishes the snapshots of one tracked subnet, each followed by its changes."""
+
+import logging
+
+from pylon.common.unreadable_records import UNREADABLE
+from pylon.events.event_types import EventSink, changes_event
+from pylon_client.contract.snapshot_changes import neuron_changes
+from pylon_client.contract.subjects import ChangesEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.events.stored_events import FeedEvent
+
+logger = logging.getLogger(__name__)
+
+
+class NeuronsEventPublisher:
+    """Publishes snapshots in order, and after each one the changes from the one before it.
+
+    At the start, the changes continue after the newest stored ones, so that a publisher that ended
+    between a snapshot and its changes leaves no gap. Without a stored snapshot, the first one has
+    no changes.
+
+    Args:
+        netuid: the subnet.
+        sink: stores the events.
+    """
+
+    def __init__(self, netuid: NetUid, sink: EventSink) -> None:
+        self._netuid = netuid
+        self._sink = sink
+        self._subject = str(NeuronsEventSubject(netuid))
+        self._has_resumed = False
+        self._previous: FeedEvent | None = None
+
+    async def publish(self, snapshot: FeedEvent) -> None:
+        """Return when the stream has stored a snapshot and its changes.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE; publishing the same snapshot again is safe.
+        """
+        if not self._has_resumed:
+            await self._resume()
+            self._has_resumed = True
+        await self._sink.publish(snapshot)
+        await self._publish_changes(snapshot)
+
+    async def _resume(self) -> None:
+        """Find the newest snapshot with published changes, and publish the changes after it."""
+        last = await self._sink.last_block(str(ChangesEventSubject(self._netuid)))
+        if last is not None:
+            before = BlockNumber(last.number - 1)
+            self._previous = await self._sink.stored_event(self._subject, before)
+        if self._previous is None or self._previous.block != last:
+            self._previous = await self._sink.stored_event(self._subject)
+        while self._previous is not None:
+            number = self._previous.block.number
+            following = await self._sink.stored_event(self._subject, number)
+            if following is None:
+                return
+            await self._publish_changes(following)
+
+    async def _publish_changes(self, snapshot: FeedEvent) -> None:
+        previous = self._previous
+        if previous is not None and previous.block.number < snapshot.block.number:
+            try:
+                body = neuron_changes(previous.body, snapshot.body)
+            except ValueError as error:
+                UNREADABLE.report(
+                    logger,
+                    "event",
+                    self._subject,
+                    "Could not compare the neurons of subnet %d at block %d with those before: %s",
+                    *(self._netuid, snapshot.block.number, error),
+                )
+            else:
+                await self._sink.publish(changes_event(self._netuid, snapshot.block, body))
+        self._previous = snapshot

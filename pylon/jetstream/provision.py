@@ -8,7 +8,14 @@ from typing import Any, Final
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    DiscardPolicy,
+    PersistMode,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+)
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.error_codes import NO_PEERS, is_name_in_use, readable_replies
@@ -170,11 +177,19 @@ async def _try_get_or_create(
 
 
 def stream_config(plan: StreamPlan, *, replicas: int) -> StreamConfig:
-    """Return the configuration with which a stream is created."""
+    """Return the configuration with which a stream is created.
+
+    NATS writes a compressed block of messages in addition to the uncompressed one. Compression
+    therefore saves writes only if messages are not synced to disk one by one, which NATS supports
+    for streams with one replica.
+    """
+    is_synced_later = plan.is_recoverable and replicas == 1
     return StreamConfig(
         name=plan.name,
         num_replicas=replicas,
         first_seq=None if plan.is_work_queue else _first_sequence(plan),
+        persist_mode=PersistMode.ASYNC if is_synced_later else None,
+        compression=StoreCompression.S2 if is_synced_later else None,
         **_stream_settings(plan),
     )
 

@@ -167,12 +167,13 @@ def _common_rules(plan: StreamPlan) -> Iterator[_Rule]:
     yield _Rule(
         "no_ack", "false", lambda value: not value, "Pylon waits for acknowledgements", "--ack"
     )
-    yield _Rule(
-        "persist_mode",
-        "default",
-        lambda value: value in {None, PersistMode.DEFAULT},
-        "acknowledged messages must be on disk",
-    )
+    if not plan.is_recoverable:
+        yield _Rule(
+            "persist_mode",
+            "default",
+            lambda value: value in {None, PersistMode.DEFAULT},
+            "acknowledged messages must be on disk",
+        )
     for setting, why in (
         ("sealed", "nothing can be written"),
         ("mirror", "nothing can be written to a mirror"),

@@ -19,6 +19,8 @@ class StreamPlan:
         max_age_s: seconds after which a message expires; 0 for never.
         is_work_queue: whether a message is removed when a worker has acknowledged it.
         allow_msg_ttl: whether a message may have a time to live.
+        is_recoverable: whether its messages can be read again from the chain, so that an
+            acknowledged message may be lost when a server crashes.
     """
 
     name: str
@@ -28,6 +30,7 @@ class StreamPlan:
     max_age_s: int = 0
     is_work_queue: bool = False
     allow_msg_ttl: bool = False
+    is_recoverable: bool = False
 
     @property
     def is_bucket(self) -> bool:
@@ -46,6 +49,7 @@ EVENTS: Final = StreamPlan(
     ),
     max_msgs_per_subject=32,
     duplicate_window_s=3600,
+    is_recoverable=True,
 )
 """The last blocks, snapshots and their changes, stored on disk to survive a restart."""
 

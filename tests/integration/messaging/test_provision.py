@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nats.js.api import StorageType, StoreCompression, StreamConfig
+from nats.js.api import PersistMode, StorageType, StoreCompression, StreamConfig
 
 from pylon.jetstream import provision as provisioning
 from pylon.jetstream.provision import ProvisionError, provision_streams
@@ -27,6 +27,30 @@ async def test_the_stream_is_created_as_planned(connect_as: ConnectAs) -> None:
     assert made.max_msgs_per_subject == 32
     assert made.duplicate_window == 3600
     assert made.allow_direct is True
+
+
+async def test_only_events_are_acknowledged_before_they_are_on_disk(connect_as: ConnectAs) -> None:
+    worker = await connect_as("worker")
+    await provision_streams(worker)
+    stream = worker.nats.jetstream()
+    configs = [(await stream.stream_info(plan.name)).config for plan in STREAMS]
+    assert [made.name for made in configs if made.persist_mode == PersistMode.ASYNC] == [
+        EVENTS.name
+    ]
+    assert [made.name for made in configs if made.compression == StoreCompression.S2] == [
+        EVENTS.name
+    ]
+
+
+async def test_events_that_are_synced_one_by_one_are_accepted_and_not_changed(
+    connect_as: ConnectAs,
+) -> None:
+    worker = await connect_as("worker")
+    await provision_streams(worker, (replace(EVENTS, is_recoverable=False),))
+    before = await config(worker)
+    assert before.persist_mode != PersistMode.ASYNC
+    await provision_streams(worker)
+    assert await config(worker) == before
 
 
 async def test_it_is_idempotent_and_safe_to_run_concurrently(connect_as: ConnectAs) -> None:

@@ -48,6 +48,7 @@ ACCEPTED: list[tuple[tuple[StreamPlan, ...], dict[str, Any]]] = [
     (STREAMS, {"max_msgs": None, "max_bytes": None, "max_msg_size": None}),
     (STREAMS, {"allow_msg_ttl": True}),
     (STREAMS, {"persist_mode": PersistMode.DEFAULT}),
+    ((EVENTS,), {"persist_mode": PersistMode.ASYNC}),
     ((EVENTS,), {"max_msgs_per_subject": 33}),
     ((EVENTS,), {"max_msgs_per_subject": 10_000}),
     ((EVENTS,), {"max_msgs_per_subject": -1}),
@@ -102,7 +103,12 @@ REFUSED: list[tuple[tuple[StreamPlan, ...], dict[str, Any], str, str]] = [
     ((EVENTS, *BUCKETS), {"discard": DiscardPolicy.NEW}, "is new, not old", "--discard=old"),
     (STREAMS, {"storage": StorageType.MEMORY}, "storage is memory, not file", "nats stream rm"),
     (STREAMS, {"retention": RetentionPolicy.INTEREST}, "retention is interest", "nats stream rm"),
-    (STREAMS, {"persist_mode": PersistMode.ASYNC}, "persist_mode is async", "nats stream rm"),
+    (
+        (JOB_QUEUE, *BUCKETS),
+        {"persist_mode": PersistMode.ASYNC},
+        "persist_mode is async",
+        "nats stream rm",
+    ),
     (STREAMS, {"mirror": StreamSource(name="x")}, "mirror is set", "nats stream rm"),
     (STREAMS, {"sealed": True}, "sealed is true", "nats stream rm"),
     (STREAMS, {"subject_transform": SubjectTransform("a", "b")}, "is set", "nats stream rm"),
@@ -129,3 +135,8 @@ def test_several_settings_are_corrected_by_one_command() -> None:
     )
     command = "`nats stream edit PYLON_EVENTS --max-msgs-per-subject=32 --dupe-window=3600s`"
     assert command in describe_differences(EVENTS, found)
+
+
+def test_replicated_events_are_synced_one_by_one() -> None:
+    replicated = stream_config(EVENTS, replicas=3)
+    assert (replicated.persist_mode, replicated.compression) == (None, None)

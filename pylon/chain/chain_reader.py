@@ -3,10 +3,8 @@
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
-from pydantic import BaseModel
-
 from pylon.chain.port import ChainReads, read_block_info
-from pylon.chain.query import Query
+from pylon.chain.query import AnyQuery
 from pylon.common.read_cache import ReadCache, SingleFlight
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block
@@ -74,7 +72,7 @@ class ChainReader:
 
         return await self._block_flight.get(number, fetch)
 
-    async def query(self, query: Query[BaseModel], block: Block) -> bytes:
+    async def query(self, query: AnyQuery, block: Block) -> bytes:
         """Return the encoded result of a query at a block, from the cache or the chain.
 
         Raises:
@@ -82,10 +80,8 @@ class ChainReader:
         """
 
         async def fetch() -> bytes:
-            chain_timeout_s = self._chain_timeout_s
-            return json_codec.encode(
-                await self._chain.query(query, block, timeout_s=chain_timeout_s)
-            )
+            result = await self._chain.query(query, block, timeout_s=self._chain_timeout_s)
+            return result if isinstance(result, bytes) else json_codec.encode(result)
 
         return await self._cache.get((query, block.hash), fetch)
 

@@ -1,4 +1,4 @@
-"""A query on the state after a block, with the model of its result.
+"""A query on the state after a block, with the type of its result.
 
 A query is plain data: an argument of the chain port, and part of the cache key. The modules of
 `pylon/chain/queries` define the queries.
@@ -16,7 +16,8 @@ from pylon_client.contract.models import Block
 
 _WORD_START_PATTERN: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
-ResultT_co = TypeVar("ResultT_co", bound=BaseModel, covariant=True)
+ResultT_co = TypeVar("ResultT_co", bound=BaseModel | bytes, covariant=True)
+"""A model, or the JSON of one for a query that is executed at every block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,6 @@ class Query(ABC, Generic[ResultT_co]):
     @abstractmethod
     async def execute(self, sdk: Sdk, block: Block) -> ResultT_co:
         """Return the result at a block, from the SDK."""
+
+
+AnyQuery = Query[BaseModel | bytes]

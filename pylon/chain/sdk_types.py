@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
+from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
 from pylon_client.contract.types import MechanismId, NetUid
 
 
@@ -30,6 +31,11 @@ class StorageSdk(Protocol):
 
 class Sdk(StorageSdk, Protocol):
     """One connection to a chain node."""
+
+    @property
+    def answer_cache(self) -> AnswerCache:
+        """Return the values computed from the last answers over this connection."""
+        ...
 
     @property
     def raw(self) -> RawSdk:
@@ -68,6 +74,12 @@ class Sdk(StorageSdk, Protocol):
         self, api: str, method: str, params: list[Any], block_hash: str | None = None
     ) -> Any:
         """Return the decoded result of a runtime API; raise ValueError if the runtime lacks it."""
+        ...
+
+    async def runtime_answer(
+        self, api: str, method: str, params: list[Any], block_hash: str
+    ) -> RuntimeAnswer:
+        """Return the result of a runtime API without decoding it; raise as `runtime_call` does."""
         ...
 
     def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:

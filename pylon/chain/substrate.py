@@ -6,7 +6,8 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 from bittensor import RpcSubstrate
 from bittensor._transport import SubstrateConnection
@@ -15,12 +16,17 @@ from bittensor._transport.rpc import (
     _default_connect,  # pyright: ignore[reportPrivateUsage] -- a test holds it
     classify_rpc_error,  # pyright: ignore[reportUnknownVariableType] -- the library says no more than dict
 )
+from bittensor._transport.runtime_api import (
+    decode_runtime_api_result,
+    encode_runtime_api_params,  # pyright: ignore[reportUnknownVariableType] -- the same
+)
 from bittensor.settings import NETWORKS, SS58_FORMAT
 
 from pylon.chain.bounds import block_hash
 from pylon.chain.chain_guard import ForeignChainError
 from pylon.chain.endpoint_label import is_node_url
 from pylon.chain.faults import describe_error
+from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
 from pylon_client.contract.types import BlockHash
 
 logger = logging.getLogger(__name__)
@@ -56,6 +62,22 @@ def node_url(network: str) -> str:
         ) from None
 
 
+class _AnswerConnection(SubstrateConnection):
+    """The SDK's connection, which also returns answers that are not decoded yet."""
+
+    async def runtime_answer(
+        self, api: str, method: str, params: list[Any], block_hash: str
+    ) -> RuntimeAnswer:
+        codec = await self._runtimes.codec_at(block_hash)  # a test holds it
+        request = [f"{api}_{method}", encode_runtime_api_params(codec, api, method, params)]
+        result: Any = await self.rpc_request("state_call", [*request, block_hash])  # pyright: ignore[reportUnknownMemberType] -- the library says no more than list
+        if result is None:
+            raise SubstrateRequestException(f"no result from runtime call {api}.{method}")
+        data = bytes.fromhex(result.removeprefix("0x"))
+        decode = partial(decode_runtime_api_result, codec, api, method, data)
+        return RuntimeAnswer(data, codec, decode)
+
+
 class Substrate(RpcSubstrate):
     """The SDK's client of one node, with clean-up after failed connections.
 
@@ -76,17 +98,35 @@ class Substrate(RpcSubstrate):
         endpoint: URL of the node.
         check_genesis: receives the genesis hash of the node for each new WebSocket, and raises if
             the node must not be used.
+
+    Attributes:
+        answer_cache: values computed from the last answers over this connection.
     """
 
     def __init__(self, endpoint: str, check_genesis: Callable[[str], None] | None = None) -> None:
         super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
+        self.answer_cache: Final = AnswerCache()
         self._check_genesis = check_genesis
         self._connections: list[Any] = []
         self._is_closed = False
         self._reconnect_task: asyncio.Task[Any] | None = None
 
+    async def runtime_answer(
+        self, api: str, method: str, params: list[Any], block_hash: str
+    ) -> RuntimeAnswer:
+        """Return the result of a runtime API at a block without decoding it.
+
+        Raises:
+            Exception: any error of the SDK, as of its `runtime_call`.
+        """
+        return await self._read(
+            lambda connection: cast("_AnswerConnection", connection).runtime_answer(
+                api, method, params, block_hash
+            )
+        )
+
     def _interface(self, endpoint: str, fallbacks: list[str]) -> Any:
-        connection = SubstrateConnection(
+        connection = _AnswerConnection(
             endpoint,
             ss58_format=SS58_FORMAT,
             fallback_urls=fallbacks,

@@ -4,12 +4,10 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.queries.neuron_queries import Neurons
-from pylon.chain.query import Query
+from pylon.chain.query import AnyQuery
 from pylon.reads.read_query import resolve
 from pylon.reads.recent_neurons import RecentNeurons
 from pylon.reads.specs import READ_SPECS, ReadSpec
@@ -156,12 +154,12 @@ class ReadHandlers:
         body = await self._reader.cached((read, found.block.hash), projected)
         return CallResult(body, found.block)
 
-    def _latest_snapshot(self, query: Query[BaseModel], params: Params) -> Snapshot | None:
+    def _latest_snapshot(self, query: AnyQuery, params: Params) -> Snapshot | None:
         if not isinstance(query, Neurons) or isinstance(params, BlockParams):
             return None
         return self._snapshots.get_fresh(str(NeuronsEventSubject(query.netuid)))
 
-    async def _query_chain(self, query: Query[BaseModel], params: Params) -> Snapshot:
+    async def _query_chain(self, query: AnyQuery, params: Params) -> Snapshot:
         """Return the result at the block of the parameters, or at the newest block."""
         if isinstance(params, BlockParams):
             return await self._query_at(query, params.block_number)

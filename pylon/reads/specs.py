@@ -18,7 +18,7 @@ from pylon.chain.queries.hyperparameter_queries import Hyperparameters
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.queries.price_queries import Prices
 from pylon.chain.queries.weight_queries import WeightsOf
-from pylon.chain.query import Query
+from pylon.chain.query import AnyQuery
 from pylon.reads import projections
 from pylon.reads.projections import AnyRead
 from pylon.reads.read_query import ReadQuery
@@ -41,48 +41,48 @@ class ReadSpec(Generic[ParamsT]):
     """
 
     operation: Operation[ParamsT, BaseModel]
-    query: Callable[[ReadQuery[ParamsT]], Query[BaseModel]]
+    query: Callable[[ReadQuery[ParamsT]], AnyQuery]
     project: Callable[[dict[str, Any], ReadQuery[ParamsT]], dict[str, Any]] | None = None
     uses_own_hotkey: bool = False
 
 
-def _neurons(read: AnyRead) -> Query[BaseModel]:
+def _neurons(read: AnyRead) -> AnyQuery:
     return Neurons(read.netuid)
 
 
-def _commitments(read: AnyRead) -> Query[BaseModel]:
+def _commitments(read: AnyRead) -> AnyQuery:
     return Commitments(read.netuid)
 
 
-def _revealed(read: AnyRead) -> Query[BaseModel]:
+def _revealed(read: AnyRead) -> AnyQuery:
     return RevealedCommitments(read.netuid)
 
 
-def _certificates(read: AnyRead) -> Query[BaseModel]:
+def _certificates(read: AnyRead) -> AnyQuery:
     return CertificatesOf(read.netuid)
 
 
-def _hyperparameters(read: AnyRead) -> Query[BaseModel]:
+def _hyperparameters(read: AnyRead) -> AnyQuery:
     return Hyperparameters(read.netuid)
 
 
-def _prices(_read: AnyRead) -> Query[BaseModel]:
+def _prices(_read: AnyRead) -> AnyQuery:
     return Prices()
 
 
-def _evm_associations(read: AnyRead) -> Query[BaseModel]:
+def _evm_associations(read: AnyRead) -> AnyQuery:
     return EvmAssociations(read.netuid)
 
 
-def _extrinsics(_read: AnyRead) -> Query[BaseModel]:
+def _extrinsics(_read: AnyRead) -> AnyQuery:
     return Extrinsics()
 
 
-def _last_drand_round(_read: AnyRead) -> Query[BaseModel]:
+def _last_drand_round(_read: AnyRead) -> AnyQuery:
     return LastDrandRound()
 
 
-def _weights_status(read: ReadQuery[WeightsStatusParams]) -> Query[BaseModel]:
+def _weights_status(read: ReadQuery[WeightsStatusParams]) -> AnyQuery:
     return WeightsOf(read.netuid, read.params.mechanism_id, read.hotkey)
 
 

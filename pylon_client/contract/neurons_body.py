@@ -1,6 +1,7 @@
-"""The start of an encoded `SubnetNeurons`, from which its block is recognised without parsing.
+"""The encoded form of `SubnetNeurons`: its block, then all other fields.
 
-A body has about 500 bytes per neuron, and every worker receives each of them.
+A body has about 500 bytes per neuron, and every worker receives each of them. So the block is
+written and recognised without parsing the rest.
 """
 
 from pylon_client.contract import json_codec
@@ -11,6 +12,16 @@ def opening(block: Block) -> bytes:
     """Return the first bytes of every body of this block, up to the end of the block's hash."""
     # Without the closing brace: a newer version may add fields to the block.
     return b'{"block":' + json_codec.encode(block)[:-1]
+
+
+def at_block(block: Block, fields: bytes) -> bytes:
+    """Return a body.
+
+    Args:
+        block: the block at which the neurons were read.
+        fields: the JSON after the block, up to the end of the body.
+    """
+    return b"%b},%b" % (opening(block), fields)
 
 
 def is_of_block(body: bytes, block: Block) -> bool:

@@ -3,32 +3,43 @@
 import asyncio
 from dataclasses import dataclass
 
-from pylon.chain.neuron_decoding import RuntimeRecord, decode_subnet_neurons
+from pylon.chain.neuron_encoding import RuntimeRecord, encode_neurons
 from pylon.chain.query import Query
 from pylon.chain.sdk_types import Sdk
+from pylon_client.contract import neurons_body
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import Block, SubnetNeurons
+from pylon_client.contract.models import Block
 from pylon_client.contract.types import NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class Neurons(Query[SubnetNeurons]):
-    """All neurons of a subnet."""
+class Neurons(Query[bytes]):
+    """All neurons of a subnet, as the JSON of `SubnetNeurons`."""
 
     netuid: NetUid
 
-    async def execute(self, sdk: Sdk, block: Block) -> SubnetNeurons:
+    async def execute(self, sdk: Sdk, block: Block) -> bytes:
         """Return all neurons of a subnet, by hotkey, in the order of their uids.
+
+        Neurons that have not changed since the last answers are neither decoded nor encoded again.
 
         Raises:
             FailureError: NOT_FOUND if the subnet does not exist.
+            ImplausibleError: the stakes cannot be decoded.
         """
         netuid = self.netuid
-        neurons_lite, state = await asyncio.gather(
-            sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
-            sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
+        answers = await asyncio.gather(
+            sdk.runtime_answer("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
+            sdk.runtime_answer("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
         )
-        lite: list[RuntimeRecord] = neurons_lite
-        if not state or not state["hotkeys"]:
-            raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
-        return decode_subnet_neurons(block, lite, state)
+        fields = sdk.answer_cache.get(self, answers)
+        if fields is None:
+            lite: list[RuntimeRecord] = answers[0].decode()
+            state: RuntimeRecord | None = answers[1].decode()
+            if not state or not state["hotkeys"]:
+                raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
+            encoded = encode_neurons(block, lite, state)
+            fields = encoded.fields
+            if not encoded.skipped_count:  # skipped records are counted at each read
+                sdk.answer_cache.put(self, answers, fields)
+        return neurons_body.at_block(block, fields)

@@ -17,7 +17,7 @@ from pylon.wallets.hotkeys import HotkeyError
 from pylon.worker.identities import open_identity_hotkey
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.models import Block, Neuron
+from pylon_client.contract.models import Block, Neuron, SubnetNeurons
 from pylon_client.contract.types import Hotkey
 
 WEIGHTS_RATE_LIMIT = "weights_rate_limit"
@@ -123,7 +123,7 @@ async def _check_identity(
         remedy = f"correct {identity.env_prefix}NETUID"
         yield failure(subject, f"subnet {identity.netuid}: {error.failure.detail}", remedy)
         return
-    neuron = neurons.neurons.get(hotkey)
+    neuron = SubnetNeurons.model_validate_json(neurons).neurons.get(hotkey)
     if neuron is None:
         yield failure(
             subject,

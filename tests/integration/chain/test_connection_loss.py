@@ -19,7 +19,14 @@ from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.subtensor import LONG_S, devnet_with, failure_of, proxied, subtensor_at
+from tests.support.chain.subtensor import (
+    LONG_S,
+    devnet_with,
+    failure_of,
+    neurons_of,
+    proxied,
+    subtensor_at,
+)
 from tests.support.product.eventually import eventually
 
 
@@ -126,7 +133,7 @@ async def test_a_connection_that_breaks_during_reads_is_replaced() -> None:
         await asyncio.sleep(0)
         proxy.drop()
         results = await asyncio.gather(*reads)
-        assert {len(result.neurons) for result in results} == {256}
+        assert {len(neurons_of(result)) for result in results} == {256}
         await eventually(lambda: proxy.open == 1)
 
 
@@ -211,7 +218,8 @@ async def test_callers_cancelled_in_flight_do_not_affect_later_reads() -> None:
             results: list[Any] = await asyncio.gather(*reads, return_exceptions=True)
             assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
         block = await chain.latest_block(timeout_s=LONG_S)
-        assert len((await chain.query(Neurons(NetUid(1)), block, timeout_s=LONG_S)).neurons) == 256
+        body = await chain.query(Neurons(NetUid(1)), block, timeout_s=LONG_S)
+        assert len(neurons_of(body)) == 256
         assert proxy.accepted == 1
 
 

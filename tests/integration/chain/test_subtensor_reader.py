@@ -16,14 +16,24 @@ import bittensor
 import pytest
 
 from pylon.chain.archive_routing import RoutedChain
+from pylon.chain.head_reads import require_block_hash
 from pylon.chain.queries.neuron_queries import Neurons
+from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode
-from pylon_client.contract.models import Block
+from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.subtensor import LONG_S, devnet_with, failure_of, proxied, subtensor_at
+from tests.support.chain.subtensor import (
+    LONG_S,
+    devnet_with,
+    failure_of,
+    neurons_of,
+    proxied,
+    subtensor_at,
+)
 
 ONE = NetUid(1)
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
@@ -38,7 +48,7 @@ async def test_the_neurons_are_those_that_the_sdk_itself_reads() -> None:
             devnet.url, fallback_endpoints=[], archive_endpoints=[]
         ) as client:
             theirs = await (await client.at(block.number)).subnets.metagraph(ONE)
-    ours = list(result.neurons.values())
+    ours = neurons_of(result)
     assert len(ours) == 256
     assert [neuron.uid for neuron in ours] == list(range(256))
     for mine, their in zip(ours, theirs.neurons, strict=True):
@@ -75,7 +85,8 @@ async def test_a_past_block_reads_as_it_was() -> None:
         assert await chain.block(block.number, timeout_s=LONG_S) == block
         assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == before
         assert await chain.timestamp(block, timeout_s=LONG_S) == made
-        assert (await chain.query(Neurons(ONE), newest, timeout_s=LONG_S)).neurons != before.neurons
+        after = await chain.query(Neurons(ONE), newest, timeout_s=LONG_S)
+        assert neurons_of(after) != neurons_of(before)
 
 
 async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
@@ -154,7 +165,8 @@ async def test_all_reads_share_one_websocket() -> None:
             *(chain.query(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
             chain.latest_block(timeout_s=LONG_S),
         )
-        assert [result.block for result in results[:-1]] == blocks
+        bodies: list[Any] = results[:-1]
+        assert [SubnetNeurons.model_validate_json(body).block for body in bodies] == blocks
         assert proxy.accepted == 1
 
 
@@ -252,3 +264,35 @@ async def test_without_an_archive_the_error_names_the_missing_setting() -> None:
 def test_an_invalid_network_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="unknown network"):
         SubtensorReader("fnney")
+
+
+async def test_an_answer_decodes_as_the_sdk_decodes_it() -> None:
+    async with devnet_with(20) as devnet:
+        sdk: Any = Substrate(devnet.url)
+        await sdk.connect()
+        block_hash = await sdk.block_hash(10)
+        assert block_hash is not None
+        for api, method in (
+            ("NeuronInfoRuntimeApi", "get_neurons_lite"),
+            ("SubnetInfoRuntimeApi", "get_subnet_state"),
+        ):
+            answer = await sdk.runtime_answer(api, method, [1], block_hash)
+            assert answer.decode() == await sdk.runtime_call(api, method, [1], block_hash)
+        with pytest.raises(ValueError, match="not found in registry"):
+            await sdk.runtime_answer("NeuronInfoRuntimeApi", "get_dreams", [1], block_hash)
+        await sdk.close()
+
+
+async def test_neurons_that_did_not_change_are_encoded_once() -> None:
+    async with devnet_with(20, active=False) as devnet:
+        sdk: Any = Substrate(devnet.url)
+        await sdk.connect()
+        bodies: set[bytes] = set()
+        for number in map(BlockNumber, (9, 10, 11)):
+            block_hash = await require_block_hash(sdk, number)
+            block = Block(number=number, hash=block_hash)
+            bodies.add(await Neurons(ONE).execute(sdk, block))
+        assert sdk.answer_cache.hits == 2
+        assert len(bodies) == 3, "each names its block"
+        assert len({json_codec.encode(json_codec.decode(body)["neurons"]) for body in bodies}) == 1
+        await sdk.close()

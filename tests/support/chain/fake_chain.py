@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.query import Query, ResultT_co
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
@@ -45,7 +46,7 @@ class FakeChain:
         self.keeps = keeps
         self.down: FailureError | None = None
         self.failing_netuids: dict[NetUid, FailureError] = {}
-        self.answers: dict[Query[Any], BaseModel] = {}
+        self.answers: dict[Query[Any], BaseModel | bytes] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.reads = Counter[object]()
@@ -85,7 +86,8 @@ class FakeChain:
         if is_of_neurons and (failure := self.failing_netuids.get(query.netuid)) is not None:
             raise failure
         answer = self.answers.get(query)
-        return cast("ResultT_co", answer or SubnetNeurons(block=block, neurons={}))
+        empty = json_codec.encode(SubnetNeurons(block=block, neurons={}))
+        return cast("ResultT_co", answer or empty)
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         await self._read("heads")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pylon.chain.queries.storage_maps import HotkeyStorageMap
+from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
 
 
 class ScriptedRaw:
@@ -34,15 +35,20 @@ class ScriptedSdk:
         apis: the result of each runtime API's method.
         block: the decoded block, if there is one.
         entries: of storage maps, by hexadecimal key.
+        codec: the codec of every answer.
+        decoded: the methods whose answers were decoded.
     """
 
     storage: dict[str, Any] = field(default_factory=dict)
     apis: dict[str, Callable[..., Any]] = field(default_factory=dict)
     block: dict[str, Any] | None = None
     entries: dict[str, str] = field(default_factory=dict)
+    codec: object = field(default_factory=object)
+    decoded: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.raw = ScriptedRaw(self.entries)
+        self.answer_cache = AnswerCache()
 
     async def connect(self) -> None: ...
 
@@ -82,6 +88,17 @@ class ScriptedSdk:
         if method not in self.apis:
             raise ValueError(f"{api}.{method} is not there")
         return self.apis[method](*params)
+
+    async def runtime_answer(
+        self, api: str, method: str, params: list[Any], block_hash: str
+    ) -> RuntimeAnswer:
+        value = await self.runtime_call(api, method, params, block_hash)
+
+        def decode() -> Any:
+            self.decoded.append(method)
+            return value
+
+        return RuntimeAnswer(repr(value).encode(), self.codec, decode)
 
     def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:
         raise AssertionError("unexpected subscription to blocks")

@@ -11,6 +11,7 @@ import pytest
 from pylon.chain.node_connection import ConnectionTimeouts
 from pylon.chain.subtensor_reader import SubtensorReader
 from pylon_client.contract.failures import FailureError
+from pylon_client.contract.models import Neuron, SubnetNeurons
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.tcp_proxy import TcpProxy
 
@@ -47,3 +48,8 @@ async def failure_of(awaitable: Awaitable[object]) -> FailureError:
     with pytest.raises(FailureError) as caught:
         await awaitable
     return caught.value
+
+
+def neurons_of(body: bytes) -> list[Neuron]:
+    """Return the neurons in the result of a query."""
+    return list(SubnetNeurons.model_validate_json(body).neurons.values())

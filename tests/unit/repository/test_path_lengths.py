@@ -77,7 +77,7 @@ class RecordingSdk(ScriptedSdk):
 
     functions: list[str]
 
-    async def runtime_call(self, *_arguments: Any) -> Any:
+    async def runtime_answer(self, *_arguments: Any) -> Any:
         RecordingSdk.functions = functions_on_the_way()
         raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "it was reached")
 

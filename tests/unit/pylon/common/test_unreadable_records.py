@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pylon.blocks.snapshots import parse_snapshot
-from pylon.chain.neuron_decoding import decode_subnet_neurons
+from pylon.chain.neuron_encoding import encode_neurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jetstream.bucket import Entry
 from pylon.jobs.stored_job import try_decode_job
@@ -34,7 +34,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
     for block in BLOCKS:
         # Its other values change from block to block.
         broken = {"netuid": 1, "uid": 7, "hotkey": "5Broken", "last_update": block.number}
-        assert len(decode_subnet_neurons(block, [broken], EMPTY_STATE).skipped) == 1
+        assert encode_neurons(block, [broken], EMPTY_STATE).skipped_count == 1
     (warning,) = warnings(caplog)
     assert "Skipped the neuron with uid 7 of block 1" in warning
     assert "further reads are only counted" in warning
@@ -44,7 +44,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
 def test_other_records_are_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     for block in BLOCKS:
         broken = [{"netuid": 1, "uid": uid, "hotkey": f"5Broken{uid}"} for uid in range(3)]
-        decode_subnet_neurons(block, broken, EMPTY_STATE)
+        encode_neurons(block, broken, EMPTY_STATE)
     assert len(warnings(caplog)) == 3
     assert counted("neuron") == 3 * len(BLOCKS)
 

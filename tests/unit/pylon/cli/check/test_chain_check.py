@@ -12,6 +12,7 @@ from pylon.cli.check import chain_check
 from pylon.cli.check.findings import Finding, Level
 from pylon.worker.role import WorkerRole
 from pylon.worker.settings import WorkerSettings
+from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import SubnetHyperparameters, SubnetNeurons
 from pylon_client.contract.types import BlockNumber, Hotkey, NetUid
@@ -46,7 +47,9 @@ class Chain(FakeChain):
         neuron = sample_neuron(3, hotkey=HOTKEY, **fields)
         netuid = NetUid(1)
         # The fake answers any query of neurons itself if no answer is set.
-        self.answers[Neurons(netuid)] = SubnetNeurons(block=HEAD, neurons={HOTKEY: neuron})
+        self.answers[Neurons(netuid)] = json_codec.encode(
+            SubnetNeurons(block=HEAD, neurons={HOTKEY: neuron})
+        )
         self.answers[Hyperparameters(netuid)] = SubnetHyperparameters(
             block=HEAD,
             netuid=netuid,
@@ -92,7 +95,7 @@ async def test_a_missing_permit_is_a_warning(settings: WorkerSettings) -> None:
 
 async def test_a_hotkey_that_is_not_registered_is_a_failure(settings: WorkerSettings) -> None:
     chain = Chain()
-    chain.answers[Neurons(NetUid(1))] = SubnetNeurons(block=HEAD, neurons={})
+    chain.answers[Neurons(NetUid(1))] = json_codec.encode(SubnetNeurons(block=HEAD, neurons={}))
     (found,) = await check(settings, chain)
     assert found.level is Level.FAILURE
     assert "is not registered on subnet 1" in found.text

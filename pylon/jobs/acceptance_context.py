@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from pylon.jobs.deadlines import deadline_at_acceptance
 from pylon.jobs.job_store import JobStore
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
-from pylon_client.contract.types import JobKind, NetUid
+from pylon_client.contract.types import BlockNumber, JobKind, NetUid
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,9 @@ CHAIN_TIMEOUT_S: Final = 3.0
 """Timeout of the chain read that accepting a write waits for, in seconds."""
 SLOW_CHAIN_TIMEOUT_S: Final = 0.25
 """Timeout, in seconds, after a read has exceeded `CHAIN_TIMEOUT_S` and until one succeeds again."""
+EPOCH_REUSE_S: Final = 1.0
+"""Maximum age, in seconds, of a chain read that later writes use while no newer head is observed:
+far less than a block of the real chain."""
 REUSE_WINDOW_MS: Final = 72_000
 """Maximum age, in milliseconds, of a weights job that the same weights reuse while the chain cannot
 be reached: six blocks of the real chain."""
@@ -69,21 +73,37 @@ class _EpochRead:
     deadline_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownEpoch:
+    """A completed read of genesis and epoch."""
+
+    genesis: str
+    epoch: Epoch
+    read_at_s: float
+
+
 class AcceptanceContexts:
     """Creates the acceptance context of writes.
 
-    Writes to one subnet that are accepted at the same time share one chain read. A slow chain
+    Writes to one subnet that are accepted at the same time, or within `EPOCH_REUSE_S` and before
+    the next head, share one chain read. A slow chain
     delays one write by `CHAIN_TIMEOUT_S`, and the following ones by `SLOW_CHAIN_TIMEOUT_S` until a
     read completes in time again.
 
     Args:
         chain: the chain to read.
         store: the job store; it holds the genesis to use while the chain cannot be reached.
+        newest_head: returns the newest head that this worker has observed; None if it is unknown,
+            in which case reads are not used again.
     """
 
-    def __init__(self, chain: ChainWrites, store: JobStore) -> None:
+    def __init__(
+        self, chain: ChainWrites, store: JobStore, newest_head: Callable[[], BlockNumber | None]
+    ) -> None:
         self._chain = chain
         self._store = store
+        self._newest_head = newest_head
+        self._known: dict[NetUid, _KnownEpoch] = {}
         self._last_genesis: str | None = None
         self._reads: dict[NetUid, _EpochRead] = {}
         self._is_slow = False
@@ -98,6 +118,9 @@ class AcceptanceContexts:
                 does not answer.
         """
         at_ms = time.time_ns() // 1_000_000
+        known = self._known.get(netuid)
+        if known is not None and self._is_current(known):
+            return AcceptanceContext(at_ms, known.genesis, known.epoch)
         flight = self._reads.get(netuid) or self._start_read(netuid)
         left_s = max(flight.deadline_s - asyncio.get_running_loop().time(), 0.0)
         if self._is_slow:
@@ -117,6 +140,11 @@ class AcceptanceContexts:
             return await self._offline_context(at_ms)
         return AcceptanceContext(at_ms, genesis, epoch)
 
+    def _is_current(self, known: _KnownEpoch) -> bool:
+        age_s = asyncio.get_running_loop().time() - known.read_at_s
+        head = self._newest_head()
+        return age_s < EPOCH_REUSE_S and head is not None and known.epoch.block >= head
+
     def _start_read(self, netuid: NetUid) -> _EpochRead:
         until_s = asyncio.get_running_loop().time() + CHAIN_TIMEOUT_S
         task = asyncio.create_task(self._read_chain(netuid), name=f"epoch of subnet {netuid}")
@@ -131,6 +159,7 @@ class AcceptanceContexts:
             read.task.exception()  # the waiting writes have received it
 
     async def _read_chain(self, netuid: NetUid) -> tuple[str, Epoch]:
+        began_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(CHAIN_TIMEOUT_S):
                 answer = await asyncio.gather(self._chain.genesis(), self._chain.epoch(netuid))
@@ -142,7 +171,8 @@ class AcceptanceContexts:
             self._is_slow = True
             raise
         self._is_slow = False
-        self._last_genesis = answer[0]
+        self._last_genesis, epoch = answer
+        self._known[netuid] = _KnownEpoch(self._last_genesis, epoch, began_s)
         return answer
 
     async def _offline_context(self, at_ms: int) -> AcceptanceContext:

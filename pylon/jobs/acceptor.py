@@ -20,7 +20,7 @@ from pylon.jobs.write_request import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.types import IdentityName, JobId, JobKind
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class JobAcceptor:
         signers: the signers that run.
         require_storage: raises if JetStream is known to store nothing, so that a request fails at
             once with the reason instead of by its timeout.
+        newest_head: returns the newest head that this worker has observed; see
+            `AcceptanceContexts`.
     """
 
     def __init__(
@@ -72,12 +74,13 @@ class JobAcceptor:
         signers: SignerDirectory,
         *,
         require_storage: Callable[[], None] = lambda: None,
+        newest_head: Callable[[], BlockNumber | None] = lambda: None,
     ) -> None:
         self._require_storage = require_storage
         self._store = store
         self._signers = signers
         self._queue = queue
-        self._contexts = AcceptanceContexts(chain, store)
+        self._contexts = AcceptanceContexts(chain, store, newest_head)
         self._locks: WeakValueDictionary[JobSubject, asyncio.Lock] = WeakValueDictionary()
 
     async def accept(self, request: WriteRequest) -> Job:

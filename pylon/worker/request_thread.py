@@ -209,6 +209,7 @@ class RequestThread:
             require_storage=lambda: self.write_health.require_writable(
                 JOB_STORE.name, JOB_QUEUE.name
             ),
+            newest_head=lambda: self.snapshots.head,
         )
         waiter = JobWaiter(store, partial(subscribe_jobs, connection))
         job_handlers = JobHandlers(acceptor, store, self.signers, writer, waiter)

@@ -1,5 +1,6 @@
 """ss58 addresses: base58 of a network prefix, a key and a checksum, as Substrate defines them."""
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Final
 
@@ -14,6 +15,10 @@ _GENERIC_PREFIX: Final = 42
 _KEY_BYTES: Final = 32
 _CHECKSUM_BYTES: Final = 2
 _MAX_TEXT: Final = 49
+MAX_CACHED_ADDRESSES: Final = 32_768
+"""Maximum number of cached checks of addresses: those of all subnets, about 4 MB.
+
+Every write of a subnet's weights names the same hotkeys."""
 
 
 def is_address(text: str) -> bool:
@@ -21,6 +26,11 @@ def is_address(text: str) -> bool:
     # A leading 1 encodes a zero and would be a second spelling of the same address.
     if not text or len(text) > _MAX_TEXT or text.startswith("1"):
         return False
+    return _has_key_and_checksum(text)
+
+
+@lru_cache(maxsize=MAX_CACHED_ADDRESSES)
+def _has_key_and_checksum(text: str) -> bool:
     number = 0
     for character in text:
         value = _DIGITS.get(character)

@@ -51,7 +51,7 @@ async def chain() -> Slow:
 async def contexts(chain: Slow) -> AcceptanceContexts:
     store = JobStore(chain, ignore_change, ended_retention_days=1)
     await ChainRecord(chain).bind(ChainIdentity("devnet", chain.world.genesis))
-    return AcceptanceContexts(chain, store)
+    return AcceptanceContexts(chain, store, lambda: None)
 
 
 async def test_concurrent_writes_read_the_chain_once(
@@ -95,3 +95,37 @@ async def test_a_cancelled_write_leaves_the_read_to_the_others(
     chain.may_respond.set()
     assert (await second).epoch is not None
     assert chain.reads == 1
+
+
+async def test_a_read_is_used_again_until_the_next_head(
+    chain: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = JobStore(chain, ignore_change, ended_retention_days=1)
+    heads = [BlockNumber(chain.world.best)]
+    contexts = AcceptanceContexts(chain, store, lambda: heads[-1])
+    chain.may_respond.set()
+    monkeypatch.setattr(acceptance_context, "EPOCH_REUSE_S", LONG_S)
+    first = await contexts.get(NETUID)
+    assert (await contexts.get(NETUID)).epoch == first.epoch
+    assert chain.reads == 1
+    chain.world.tick()
+    heads.append(BlockNumber(chain.world.best))
+    second = await contexts.get(NETUID)
+    assert second.epoch is not None
+    assert second.epoch.block == chain.world.best
+    assert chain.reads == 2
+    await contexts.get(NetUid(2))
+    assert chain.reads == 3, "another subnet has another epoch"
+
+
+@pytest.mark.parametrize("head", [None, BlockNumber(1)])
+async def test_an_old_read_and_one_without_a_head_are_not_used_again(
+    chain: Slow, monkeypatch: pytest.MonkeyPatch, head: BlockNumber | None
+) -> None:
+    store = JobStore(chain, ignore_change, ended_retention_days=1)
+    contexts = AcceptanceContexts(chain, store, lambda: head)
+    chain.may_respond.set()
+    monkeypatch.setattr(acceptance_context, "EPOCH_REUSE_S", LONG_S if head is None else 0.0)
+    await contexts.get(NETUID)
+    await contexts.get(NETUID)
+    assert chain.reads == 2

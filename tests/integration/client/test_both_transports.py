@@ -360,3 +360,5 @@ async def test_all_writes_and_streams(product: Product, transport: str, flavour:
             snapshots = await first_two("neuron_snapshots", NetUid(2))
             assert snapshots[1].block.number == snapshots[0].block.number + 1
             assert len(snapshots[1].neurons) == NEURONS_OF_SN2
+            changes = await first_two("neuron_changes", NetUid(2))
+            assert changes[1].from_block == changes[0].block

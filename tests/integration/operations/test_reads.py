@@ -63,6 +63,14 @@ def _neurons(count: int) -> Callable[[Any], object]:
     )
 
 
+def _changes_since(number: int) -> Callable[[Any], bool]:
+    return lambda body: (
+        body["from_block"]["number"] == number
+        and body["block"]["number"] > number
+        and body["registered"] == body["replaced"] == body["deregistered"] == []
+    )
+
+
 def _validators(count: int) -> Callable[[Any], object]:
     def holds(body: Any) -> object:
         totals = [neuron["stakes"]["total"] for neuron in body["validators"]]
@@ -112,6 +120,9 @@ FOUND = [
     Case(reads.NEURONS_AT, as_identity("sn2", block_number=1), _neurons(16), label="identity"),
     Case(reads.RECENT_NEURONS, of(netuid=1), _neurons(256)),
     Case(reads.RECENT_NEURONS, as_identity("sn1"), _neurons(256), label="identity"),
+    Case(reads.NEURON_CHANGES, of(netuid=1, since=1), _changes_since(1), label="tracked"),
+    Case(reads.NEURON_CHANGES, of(netuid=0, since=1), _changes_since(1), label="on demand"),
+    Case(reads.NEURON_CHANGES, as_identity("sn2", since=2), _changes_since(2), label="identity"),
     Case(reads.LATEST_VALIDATORS, of(netuid=1), _validators(64), label="tracked"),
     Case(reads.LATEST_VALIDATORS, of(netuid=0), _validators(8), label="on demand"),
     Case(reads.VALIDATORS_AT, as_identity("sn2", block_number=1), _validators(5)),
@@ -326,6 +337,11 @@ REFUSED = [
     Case(reads.COMMITMENT, of(netuid=1, hotkey=known.TIMELOCKED), status=404, label="timelocked"),
     Case(reads.COMMITMENT, of(netuid=1, hotkey=known.GARBLED), status=502, label="garbled"),
     Case(reads.RECENT_NEURONS, of(netuid=0), status=404, label="untracked"),
+    Case(reads.NEURON_CHANGES, of(netuid=777, since=1), status=404, label="no such subnet"),
+    *(
+        Case(reads.NEURON_CHANGES, of(netuid=1, since=since), status=status, label=f"since {since}")
+        for since, status in ((99_999, 404), (-1, 400), (2**32, 400))
+    ),
     Case(reads.EXTRINSIC, of(block_number=4, extrinsic_index=2), status=404, label="past the end"),
     Case(reads.EXTRINSIC, of(block_number=4, extrinsic_index=65_536), status=400, label="no index"),
     Case(

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.operation import Operation, Params, Scope
-from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.reads import IDENTITIES, NEURON_CHANGES
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
@@ -201,7 +201,9 @@ class ScriptedService:
     def _parse_request(
         self, operation: Operation[Params, BaseModel], scope: Scope, request: Request
     ) -> ReceivedRequest:
-        values = dict(request.path_params)
+        values: dict[str, Any] = dict(request.path_params)
+        if operation is NEURON_CHANGES:
+            values["since"] = int(request.query_params["since"])
         netuid, identity = values.pop("netuid", None), values.pop("identity_name", None)
         tokens = {IDENTITY_TOKEN, OPEN_TOKEN} if scope is Scope.OPEN else {IDENTITY_TOKEN}
         authorization = request.headers.get("authorization")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import BaseModel
@@ -82,12 +83,14 @@ class ReadsDeployment:
         """Send a query in open access, or as an identity about its own subnet."""
         scope = Scope.OPEN if identity is None else Scope.IDENTITY
         if via is Via.HTTP:
-            path = operation.rest_path(scope).format(
+            template = operation.rest_path(scope)
+            path = template.format(
                 netuid=netuid if identity is None else NETUIDS[identity],
                 identity_name=identity,
                 **params,
             )
-            return await self._get(path, identity)
+            query = {name: value for name, value in params.items() if f"{{{name}}}" not in template}
+            return await self._get(path + (f"?{urlencode(query)}" if query else ""), identity)
         subject = (
             OpenSubject(None if netuid is None else NetUid(netuid), operation.name)
             if identity is None

@@ -19,25 +19,22 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bridge.auth import Authenticator
 from bridge.connection import BridgeConnection, NatsPort, bridge_connection_options
-from bridge.draining import DrainMiddleware, DrainState
+from bridge.draining import DrainState
 from bridge.event_buffers import EventBuffers
-from bridge.head_method import HeadRequests
-from bridge.header_limit import MaxHeaderSize
-from bridge.http_metrics import BridgeMetrics, RequestMetrics
+from bridge.http_metrics import BridgeMetrics
+from bridge.http_middleware import HttpMiddleware
 from bridge.job_streams import JobStreams
 from bridge.limited_http_protocol import limited_http_protocol
 from bridge.open_connections import ConnectionTracker, connection_limit
 from bridge.problems import add_exception_handlers
-from bridge.request_tracing import RequestTracing
-from bridge.root_path import RootPath
 from bridge.routes import api_documents
 from bridge.routes.job_stream_route import add_job_stream_route
 from bridge.routes.login import add_login_routes
 from bridge.routes.metrics_route import add_metrics_route
 from bridge.routes.operation_routes import add_operation_routes
+from bridge.routes.route_index import RouteIndex
 from bridge.routes.service_routes import add_service_routes
 from bridge.routes.stream_routes import add_stream_routes
-from bridge.security_headers import SecurityHeaders
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts
 from pylon.common.admission import OPEN_CALLER, Admission
@@ -100,22 +97,18 @@ def create_app(
         swagger_ui_oauth2_redirect_url=api_documents.OAUTH_PATH,
         # By default the page sends the schema's URL to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
-        # RequestTracing removes trailing slashes, so no redirect is needed.
+        # HttpMiddleware removes trailing slashes, so no redirect is needed.
         redirect_slashes=False,
     )
+    draining = draining or DrainState()
     # The middleware added last handles a request first.
-    app.add_middleware(HeadRequests)
-    app.add_middleware(MaxHeaderSize)
-    app.add_middleware(RequestTracing)
-    app.add_middleware(RequestMetrics, metrics=metrics)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(DrainMiddleware, draining=draining or DrainState())
+    app.add_middleware(
+        HttpMiddleware, metrics=metrics, draining=draining, root_path=settings.bridge_root_path
+    )
     if settings.bridge_trusted_proxies:
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
         )
-    if settings.bridge_root_path:
-        app.add_middleware(RootPath, root_path=settings.bridge_root_path)
     authenticator = Authenticator(settings)
     event_buffers = EventBuffers(nats.follow)
     job_streams = JobStreams()
@@ -150,6 +143,7 @@ def create_app(
     api_documents.add_schema_route(router)
     add_exception_handlers(app)
     api_documents.add_examples_to_schema(app, settings.identity_settings)
+    router.middleware_stack = RouteIndex(router)
     return app
 
 

@@ -21,12 +21,16 @@ from bridge.auth import Authenticator
 from bridge.connection import BridgeConnection, NatsPort, bridge_connection_options
 from bridge.draining import DrainState
 from bridge.event_buffers import EventBuffers
+from bridge.fast_lane.fast_lane import FastLane
+from bridge.fast_lane.hot_routes import HotRoutes
+from bridge.fast_lane.rendered_responses import EmptyMemory, LatestReads
 from bridge.http_metrics import BridgeMetrics
 from bridge.http_middleware import HttpMiddleware
 from bridge.job_streams import JobStreams
 from bridge.limited_http_protocol import limited_http_protocol
 from bridge.open_connections import ConnectionTracker, connection_limit
 from bridge.problems import add_exception_handlers
+from bridge.response_builder import ResponseBuilder
 from bridge.routes import api_documents
 from bridge.routes.job_stream_route import add_job_stream_route
 from bridge.routes.login import add_login_routes
@@ -71,6 +75,7 @@ def create_app(
     metrics: BridgeMetrics | None = None,
     max_streams: int | None = None,
     draining: DrainState | None = None,
+    memory: LatestReads | None = None,
 ) -> FastAPI:
     """Create the REST API, which sends its requests over `nats`.
 
@@ -80,6 +85,7 @@ def create_app(
         metrics: metrics to update.
         max_streams: maximum number of streams of each kind, if less than the setting.
         draining: drain state of the process.
+        memory: replies that the bridge holds.
 
     Raises:
         SettingsError: settings of an identity are missing or invalid.
@@ -101,6 +107,7 @@ def create_app(
         redirect_slashes=False,
     )
     draining = draining or DrainState()
+    memory = memory or EmptyMemory()
     # The middleware added last handles a request first.
     app.add_middleware(
         HttpMiddleware, metrics=metrics, draining=draining, root_path=settings.bridge_root_path
@@ -118,6 +125,18 @@ def create_app(
         job_streams.close()
 
     app.state.close_streams = close_streams
+    response_builder = ResponseBuilder()
+    app.state.fast_lane = FastLane(
+        HotRoutes(
+            settings,
+            authenticator,
+            memory,
+            response_builder,
+            metrics,
+            lambda: nats.is_connected,
+        ),
+        draining,
+    )
     stream_counts = StreamCounts()
     metrics.watch_streams(stream_counts, event_buffers)
     stream_limit = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
@@ -130,7 +149,7 @@ def create_app(
     # Routes of an included router would be analysed twice: FastAPI does it again for the app's
     # dependencies at the first request, which takes as long as the rest of the start.
     router = app.router
-    add_operation_routes(router, settings, authenticator, nats)
+    add_operation_routes(router, settings, authenticator, nats, response_builder)
     add_stream_routes(
         router, authenticator, nats, event_stream_admission, event_buffers, stream_counts
     )
@@ -224,7 +243,7 @@ async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> N
     app = create_app(settings, nats, metrics, max_streams, draining)
     config = uvicorn.Config(
         app,
-        http=limited_http_protocol(connection_tracker),
+        http=limited_http_protocol(connection_tracker, fast_lane=app.state.fast_lane),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -65,6 +65,41 @@ class ResponseBuilder:
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
             return _json_response(reply.body, status, {"Cache-Control": "no-store"})
+        accepted = ", ".join(request.headers.getlist("Accept-Encoding"))
+        known = ", ".join(request.headers.getlist("If-None-Match"))
+        return self.build_conditional(
+            reply,
+            cache_key=cache_key,
+            status=status,
+            requested_block=requested_block,
+            is_private=is_private,
+            coding=coding_of(reply.body, accepted),
+            is_known=etag_matches(known, block_hash),
+        )
+
+    def build_conditional(
+        self,
+        reply: Reply,
+        *,
+        cache_key: Hashable,
+        status: int,
+        requested_block: int | None,
+        is_private: bool,
+        coding: ContentCoding | None,
+        is_known: bool,
+    ) -> Response:
+        """Return the response of a read of one block; see `build`.
+
+        Args:
+            reply: reply with the headers of its block.
+            cache_key: as of `build`.
+            status: as of `build`.
+            requested_block: as of `build`.
+            is_private: as of `build`.
+            coding: content coding of the body.
+            is_known: whether the caller has the response for this block.
+        """
+        block_hash = reply.headers[headers.BLOCK_HASH]
         number = reply.headers.get(headers.BLOCK_NUMBER, "")
         validity = (
             f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
@@ -73,12 +108,9 @@ class ResponseBuilder:
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
             "Vary": "Accept-Encoding",
+            "ETag": _etag(block_hash, coding),
         }
-        coding = None
-        if len(reply.body) >= MIN_COMPRESS_BYTES:
-            coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
-        response_headers["ETag"] = _etag(block_hash, coding)
-        if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), block_hash):
+        if is_known:
             return Response(status_code=304, headers=response_headers)
         if coding is None:
             return _json_response(reply.body, status, response_headers)
@@ -87,11 +119,16 @@ class ResponseBuilder:
         return _json_response(body, status, response_headers)
 
 
+def coding_of(body: bytes, accept_encoding: str) -> ContentCoding | None:
+    """Return the content coding of a body for an `Accept-Encoding` header; None: uncompressed."""
+    return preferred_coding(accept_encoding) if len(body) >= MIN_COMPRESS_BYTES else None
+
+
 def _etag(block_hash: str, coding: ContentCoding | None) -> str:
     return f'"{block_hash}"' if coding is None else f'"{block_hash}-{coding}"'
 
 
-def _etag_matches(if_none_match: str, block_hash: str) -> bool:
+def etag_matches(if_none_match: str, block_hash: str) -> bool:
     """Return whether the caller has the response for this block, in any coding.
 
     `If-None-Match` requires weak comparison.

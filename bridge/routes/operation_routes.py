@@ -87,7 +87,11 @@ _Endpoint = Callable[..., Awaitable[Response]]
 
 
 def add_operation_routes(
-    router: APIRouter, settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
+    router: APIRouter,
+    settings: BridgeSettings,
+    authenticator: Authenticator,
+    nats: NatsPort,
+    response_builder: ResponseBuilder,
 ) -> None:
     """Add a route for every operation of the contract in each of its scopes.
 
@@ -100,7 +104,6 @@ def add_operation_routes(
         Admission(settings.bridge_max_requests, callers, resource="requests waiting")
         for _ in range(2)
     )
-    answers = ResponseBuilder()
     routes = [
         (operation, scope)
         for operation in OPERATIONS
@@ -117,7 +120,7 @@ def add_operation_routes(
             settings,
             nats,
             quick if operation.name in _FAST_OPERATIONS else slow,
-            answers,
+            response_builder,
             is_private=of_identity or authenticator.open_access_needs_token,
         )
         guards = [] if of_identity else authenticator.open_access_dependencies

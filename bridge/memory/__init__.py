@@ -1,0 +1,1 @@
+"""The newest blocks and neurons in the bridge's memory, from which it serves reads."""

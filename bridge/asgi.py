@@ -14,7 +14,7 @@ from pydantic_settings import SettingsError
 
 from bridge.connection import BridgeConnection, bridge_connection_options
 from bridge.http_metrics import BridgeMetrics
-from bridge.main import create_app
+from bridge.main import create_app, create_follower, create_memory
 from bridge.settings import BridgeSettings
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, collect_secrets
@@ -37,21 +37,26 @@ def development_app() -> FastAPI:
         nats = BridgeConnection(bridge_connection_options(settings))
         metrics = BridgeMetrics()
         metrics.watch_nats(nats)
-        made = create_app(settings, nats, metrics)
+        memory = create_memory(settings, nats)
+        made = create_app(settings, nats, metrics, memory=memory)
     except SettingsError as error:
         sys.exit("\n".join(f"A setting is wrong: {mistake}" for mistake in str(error).splitlines()))
     supervisor = TaskSupervisor(lambda error: isinstance(error, FailureError))
     metrics.watch_parts(supervisor)
+    follower = create_follower(settings, nats, memory)
 
     @contextlib.asynccontextmanager
     async def connected(app: FastAPI) -> AsyncGenerator[None]:
         keeping = asyncio.create_task(
             supervisor.supervise("connection to NATS", nats.keep_connected)
         )
+        following = asyncio.create_task(supervisor.supervise("memory", follower.run))
         try:
             yield
         finally:
             app.state.close_streams()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError, FailureError):
                 await keeping

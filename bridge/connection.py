@@ -124,7 +124,7 @@ class BridgeConnection:
 
     async def follow(self, subject: str, receive: Callable[[Sequence[FeedEvent]], None]) -> None:
         """Pass the events of a subject to `receive`, across reconnects; see `NatsPort`."""
-        await follow_subject(self._wait_connected, subject, receive)
+        await follow_subject(self.wait_connected, subject, receive)
 
     def subscribe(
         self, subject: str, callback: Callable[[bytes], None]
@@ -134,7 +134,8 @@ class BridgeConnection:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
         return subscribe(self._connection, subject, callback)
 
-    async def _wait_connected(self) -> NatsConnection:
+    async def wait_connected(self) -> NatsConnection:
+        """Return the connection, when there is one."""
         while (connection := self._connection) is None:
             await self._connected_event.wait()
         return connection

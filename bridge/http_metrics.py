@@ -12,6 +12,7 @@ from bridge.open_connections import CloseReason, ConnectionTracker
 from bridge.sse_response import StreamCounts
 from pylon.common.process_metrics import ProcessMetrics
 from pylon.common.task_supervisor import TaskSupervisor
+from pylon_client.contract.headers import SOURCE_MEMORY, SOURCE_WORKER
 
 APP_NAME: Final = "bittensor-pylon"
 """Label `app_name` of the published service."""
@@ -74,6 +75,20 @@ class BridgeMetrics(ProcessMetrics):
             "Restarts of parts of this bridge that failed, by part",
             labels=("part",),
         )
+        self.read_replies = Counter(
+            "pylon_bridge_read_replies_total",
+            "Successful replies to reads by source: the bridge's memory or a worker",
+            ("source",),
+            registry=registry,
+        )
+        for source in (SOURCE_MEMORY, SOURCE_WORKER):
+            self.read_replies.labels(source)  # exposed as 0, so that the first increase is visible
+        self._memory_fresh = self.callback_metric(
+            "pylon_bridge_memory_fresh",
+            "Whether the newest block in the bridge's memory is fresh, so that reads are served "
+            "from there",
+            "gauge",
+        )
         self._worker_up = self.callback_metric(
             "pylon_bridge_worker_up",
             "Whether the worker on this machine returned its metrics for this page",
@@ -94,6 +109,10 @@ class BridgeMetrics(ProcessMetrics):
     def watch_worker(self, is_up: Callable[[], bool]) -> None:
         """Show whether the worker on this machine returned its metrics."""
         self._worker_up.read = lambda: {(): float(is_up())}
+
+    def watch_memory(self, is_fresh: Callable[[], bool]) -> None:
+        """Show whether the newest block in the bridge's memory is fresh."""
+        self._memory_fresh.read = lambda: {(): float(is_fresh())}
 
     def watch_parts(self, supervisor: TaskSupervisor) -> None:
         """Show the restarts of the bridge's parts."""

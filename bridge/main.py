@@ -23,11 +23,12 @@ from bridge.draining import DrainState
 from bridge.event_buffers import EventBuffers
 from bridge.fast_lane.fast_lane import FastLane
 from bridge.fast_lane.hot_routes import HotRoutes
-from bridge.fast_lane.rendered_responses import EmptyMemory, LatestReads
 from bridge.http_metrics import BridgeMetrics
 from bridge.http_middleware import HttpMiddleware
 from bridge.job_streams import JobStreams
 from bridge.limited_http_protocol import limited_http_protocol
+from bridge.memory.event_follower import EventFollower
+from bridge.memory.memory_reads import MemoryReads
 from bridge.open_connections import ConnectionTracker, connection_limit
 from bridge.problems import add_exception_handlers
 from bridge.response_builder import ResponseBuilder
@@ -69,13 +70,31 @@ class ListenError(Exception):
     """The bridge cannot listen on the configured address."""
 
 
+def create_memory(settings: BridgeSettings, nats: NatsPort) -> MemoryReads:
+    """Return an empty memory, which an `EventFollower` fills."""
+    return MemoryReads(
+        block_duration_s=settings.block_duration_seconds,
+        recent_limit_blocks=settings.recent_objects_hard_limit_blocks,
+        is_connected=lambda: nats.is_connected,
+    )
+
+
+def create_follower(
+    settings: BridgeSettings, nats: BridgeConnection, memory: MemoryReads
+) -> EventFollower:
+    """Return the part that fills the memory from the published events."""
+    return EventFollower(
+        nats.wait_connected, memory, block_duration_s=settings.block_duration_seconds
+    )
+
+
 def create_app(
     settings: BridgeSettings,
     nats: NatsPort,
     metrics: BridgeMetrics | None = None,
     max_streams: int | None = None,
     draining: DrainState | None = None,
-    memory: LatestReads | None = None,
+    memory: MemoryReads | None = None,
 ) -> FastAPI:
     """Create the REST API, which sends its requests over `nats`.
 
@@ -85,7 +104,7 @@ def create_app(
         metrics: metrics to update.
         max_streams: maximum number of streams of each kind, if less than the setting.
         draining: drain state of the process.
-        memory: replies that the bridge holds.
+        memory: replies that are served without a worker; by default it stays empty.
 
     Raises:
         SettingsError: settings of an identity are missing or invalid.
@@ -107,7 +126,9 @@ def create_app(
         redirect_slashes=False,
     )
     draining = draining or DrainState()
-    memory = memory or EmptyMemory()
+    memory = memory or create_memory(settings, nats)
+    metrics.watch_memory(lambda: memory.is_fresh)
+    read_replies = metrics.read_replies
     # The middleware added last handles a request first.
     app.add_middleware(
         HttpMiddleware, metrics=metrics, draining=draining, root_path=settings.bridge_root_path
@@ -128,12 +149,7 @@ def create_app(
     response_builder = ResponseBuilder()
     app.state.fast_lane = FastLane(
         HotRoutes(
-            settings,
-            authenticator,
-            memory,
-            response_builder,
-            metrics,
-            lambda: nats.is_connected,
+            settings, authenticator, memory, response_builder, metrics, lambda: nats.is_connected
         ),
         draining,
     )
@@ -149,7 +165,15 @@ def create_app(
     # Routes of an included router would be analysed twice: FastAPI does it again for the app's
     # dependencies at the first request, which takes as long as the rest of the start.
     router = app.router
-    add_operation_routes(router, settings, authenticator, nats, response_builder)
+    add_operation_routes(
+        router,
+        settings,
+        authenticator,
+        nats,
+        memory,
+        response_builder,
+        count_read=lambda source: read_replies.labels(source).inc(),
+    )
     add_stream_routes(
         router, authenticator, nats, event_stream_admission, event_buffers, stream_counts
     )
@@ -240,7 +264,8 @@ async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> N
     metrics.watch_connections(connection_tracker)
     draining = DrainState()
     max_streams = max(1, connection_tracker.limit // STREAMS_DIVISOR)
-    app = create_app(settings, nats, metrics, max_streams, draining)
+    memory = create_memory(settings, nats)
+    app = create_app(settings, nats, metrics, max_streams, draining, memory)
     config = uvicorn.Config(
         app,
         http=limited_http_protocol(connection_tracker, fast_lane=app.state.fast_lane),
@@ -258,6 +283,8 @@ async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> N
     connection_task = asyncio.create_task(
         supervisor.supervise("connection to NATS", nats.keep_connected)
     )
+    follower = create_follower(settings, nats, memory)
+    memory_task = asyncio.create_task(supervisor.supervise("memory", follower.run))
     server = BridgeServer(
         config,
         draining=draining,
@@ -271,6 +298,8 @@ async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _signal, _frame: server.stop())
     await server.serve([listening_socket])
+    memory_task.cancel()
+    await asyncio.gather(memory_task, return_exceptions=True)
     connection_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await connection_task

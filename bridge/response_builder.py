@@ -27,13 +27,22 @@ _ETAG_HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "integer"},
     },
 }
+SOURCE_DOCS: Final[Mapping[str, Any]] = {
+    headers.HTTP_SOURCE: {
+        "description": "Whether the bridge's memory or a worker served the read.",
+        "schema": {"type": "string", "enum": [headers.SOURCE_MEMORY, headers.SOURCE_WORKER]},
+    }
+}
 CONDITIONAL_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {
-    200: {"headers": _ETAG_HEADERS},
+    200: {"headers": {**_ETAG_HEADERS, **SOURCE_DOCS}},
     304: {
         "description": "`If-None-Match` names the block that would be read; there is no body",
-        "headers": _ETAG_HEADERS,
+        "headers": {**_ETAG_HEADERS, **SOURCE_DOCS},
     },
 }
+"""OpenAPI responses of reads with an entity tag."""
+READ_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {200: {"headers": SOURCE_DOCS}}
+"""OpenAPI responses of other reads."""
 
 
 class ResponseBuilder:
@@ -51,20 +60,23 @@ class ResponseBuilder:
         status: int,
         requested_block: int | None,
         is_private: bool,
+        source: str | None = None,
     ) -> Response:
         """Return the response: the reply's body, plain or compressed, or 304 without a body.
 
         Args:
             request: the request, whose headers state the accepted codings and known entity tags.
-            reply: reply of a worker.
+            reply: reply of a worker, or of the memory.
             cache_key: identifies the query, so that equal bodies are compressed once.
             status: HTTP status of a successful response.
             requested_block: block number of the request; None for the latest block.
             is_private: whether the request required a token.
+            source: of a read, whether memory or a worker served it.
         """
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
-            return _json_response(reply.body, status, {"Cache-Control": "no-store"})
+            no_store = {**_source_header(source), "Cache-Control": "no-store"}
+            return _json_response(reply.body, status, no_store)
         accepted = ", ".join(request.headers.getlist("Accept-Encoding"))
         known = ", ".join(request.headers.getlist("If-None-Match"))
         return self.build_conditional(
@@ -73,6 +85,7 @@ class ResponseBuilder:
             status=status,
             requested_block=requested_block,
             is_private=is_private,
+            source=source,
             coding=coding_of(reply.body, accepted),
             is_known=etag_matches(known, block_hash),
         )
@@ -85,6 +98,7 @@ class ResponseBuilder:
         status: int,
         requested_block: int | None,
         is_private: bool,
+        source: str | None,
         coding: ContentCoding | None,
         is_known: bool,
     ) -> Response:
@@ -96,6 +110,7 @@ class ResponseBuilder:
             status: as of `build`.
             requested_block: as of `build`.
             is_private: as of `build`.
+            source: as of `build`.
             coding: content coding of the body.
             is_known: whether the caller has the response for this block.
         """
@@ -105,6 +120,7 @@ class ResponseBuilder:
             f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
         )
         response_headers = {
+            **_source_header(source),
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
             "Vary": "Accept-Encoding",
@@ -122,6 +138,10 @@ class ResponseBuilder:
 def coding_of(body: bytes, accept_encoding: str) -> ContentCoding | None:
     """Return the content coding of a body for an `Accept-Encoding` header; None: uncompressed."""
     return preferred_coding(accept_encoding) if len(body) >= MIN_COMPRESS_BYTES else None
+
+
+def _source_header(source: str | None) -> dict[str, str]:
+    return {} if source is None else {headers.HTTP_SOURCE: source}
 
 
 def _etag(block_hash: str, coding: ContentCoding | None) -> str:

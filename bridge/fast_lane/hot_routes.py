@@ -9,12 +9,14 @@ from pydantic import BaseModel
 
 from bridge.access_log import FrequentRequestLog
 from bridge.auth import Authenticator
-from bridge.fast_lane.rendered_responses import HotHealth, HotRead, HotResource, LatestReads
+from bridge.fast_lane.rendered_responses import HotHealth, HotRead, HotResource
 from bridge.http_metrics import BridgeMetrics, RequestOutcome
+from bridge.memory.memory_reads import MemoryReads
 from bridge.response_builder import ResponseBuilder
 from bridge.routes.service_routes import HEALTH_PATH
 from bridge.routes.unstable_routes import unstable_paths
 from bridge.settings import BridgeSettings
+from pylon_client.contract.headers import SOURCE_MEMORY
 from pylon_client.contract.operation import NoParams, Operation, Scope
 from pylon_client.contract.reads import (
     LATEST_BLOCK,
@@ -93,7 +95,7 @@ class HotRoutes:
         self,
         settings: BridgeSettings,
         authenticator: Authenticator,
-        memory: LatestReads,
+        memory: MemoryReads,
         builder: ResponseBuilder,
         metrics: BridgeMetrics,
         is_connected: Callable[[], bool],
@@ -102,6 +104,7 @@ class HotRoutes:
         self._memory = memory
         self._builder = builder
         self._metrics = metrics
+        self._count_read = metrics.read_replies.labels(SOURCE_MEMORY).inc
         self._root_path = settings.bridge_root_path
         self._routes: dict[bytes, HotRoute] = {}
         self._add(
@@ -165,6 +168,7 @@ class HotRoutes:
             operation=operation.name,
             netuid=netuid,
             is_private=needs_token,
+            count_read=self._count_read,
         )
         self._add(template, path, read, self._guard(identity) if needs_token else lambda _: True)
 

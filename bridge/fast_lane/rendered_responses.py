@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import Response
 
-from bridge.memory.memory_reply import MemoryReply
+from bridge.memory.memory_reads import MemoryReads, MemoryReply
 from bridge.response_builder import ResponseBuilder, coding_of, etag_matches
 from bridge.routes.service_routes import Health
 from pylon_client.contract import headers, json_codec
+from pylon_client.contract.operation import NoParams
 from pylon_client.contract.types import NetUid
-from pylon_client.nats.nats_reply import Reply
 
 if TYPE_CHECKING:
     from bridge.compression import ContentCoding
 
+_NO_PARAMS: Final = json_codec.encode(NoParams())
 MAX_REMEMBERED_REQUESTS: Final = 64
 """Maximum number of pairs of `Accept-Encoding` and `If-None-Match` remembered per snapshot."""
 
@@ -33,21 +34,6 @@ class RenderedResponse:
     status: int
     head: bytes
     body: bytes
-
-
-class LatestReads(Protocol):
-    """Replies to reads of the newest block that the bridge holds."""
-
-    def latest(self, operation: str, netuid: NetUid | None) -> MemoryReply | None:
-        """Return a fresh reply, the same object until it changes; None: ask a worker."""
-        ...
-
-
-class EmptyMemory:
-    """A memory without replies: workers are asked."""
-
-    def latest(self, operation: str, netuid: NetUid | None) -> None:
-        """Return None."""
 
 
 class HotResource(Protocol):
@@ -81,22 +67,25 @@ class HotRead:
         operation: name of the operation.
         netuid: subnet of the read; None for the chain.
         is_private: whether the request required a token.
+        count_read: called for each response.
     """
 
     def __init__(
         self,
-        memory: LatestReads,
+        memory: MemoryReads,
         builder: ResponseBuilder,
         *,
         operation: str,
         netuid: NetUid | None,
         is_private: bool,
+        count_read: Callable[[], None],
     ) -> None:
         self._memory = memory
         self._builder = builder
         self._operation = operation
         self._netuid = netuid
         self._is_private = is_private
+        self._count_read = count_read
         self._reply: MemoryReply | None = None
         self._by_request: dict[tuple[bytes | None, bytes | None], RenderedResponse] = {}
         self._by_variant: dict[tuple[ContentCoding | None, bool], RenderedResponse] = {}
@@ -116,28 +105,23 @@ class HotRead:
             rendered = self._variant(reply, *key)
             if len(self._by_request) < MAX_REMEMBERED_REQUESTS:
                 self._by_request[key] = rendered
+        self._count_read()
         return rendered
 
     def _variant(
         self, reply: MemoryReply, accept_encoding: bytes | None, if_none_match: bytes | None
     ) -> RenderedResponse:
-        block_hash = str(reply.block.hash)
         coding = coding_of(reply.body, (accept_encoding or b"").decode("latin-1"))
-        is_known = etag_matches((if_none_match or b"").decode("latin-1"), block_hash)
+        is_known = etag_matches((if_none_match or b"").decode("latin-1"), reply.block.hash)
         rendered = self._by_variant.get((coding, is_known))
         if rendered is None:
             response = self._builder.build_conditional(
-                Reply(
-                    reply.body,
-                    {
-                        headers.BLOCK_HASH: block_hash,
-                        headers.BLOCK_NUMBER: str(reply.block.number),
-                    },
-                ),
-                cache_key=(self._operation, self._netuid),
+                reply.as_reply(),
+                cache_key=(self._operation, self._netuid, _NO_PARAMS),
                 status=200,
                 requested_block=None,
                 is_private=self._is_private,
+                source=headers.SOURCE_MEMORY,
                 coding=coding,
                 is_known=is_known,
             )

@@ -15,10 +15,11 @@ from starlette.routing import compile_path
 from bridge.auth import Authenticator, IdentityCaller
 from bridge.client_disconnects import cancel_on_disconnect
 from bridge.connection import NatsPort
+from bridge.memory.memory_reads import MemoryReads
 from bridge.problems import invalid_request, problem_docs
 from bridge.request_body import BODY_ERROR_RESPONSES, body_schema, read_params
 from bridge.request_tracing import request_id
-from bridge.response_builder import CONDITIONAL_DOCS, ResponseBuilder
+from bridge.response_builder import CONDITIONAL_DOCS, READ_DOCS, ResponseBuilder
 from bridge.routes.canonical_path import require_canonical_path
 from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
@@ -26,9 +27,9 @@ from pylon.common.admission import OPEN_CALLER, Admission
 from pylon_client.contract import headers, json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
-from pylon_client.contract.reads import IDENTITIES, RECENT_NEURONS
+from pylon_client.contract.reads import IDENTITIES, READ_OPERATIONS, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
-from pylon_client.contract.types import NetUidField
+from pylon_client.contract.types import BlockNumber, NetUidField
 from pylon_client.contract.writes import (
     CANCEL_JOB,
     GET_JOB,
@@ -91,12 +92,23 @@ def add_operation_routes(
     settings: BridgeSettings,
     authenticator: Authenticator,
     nats: NatsPort,
+    memory: MemoryReads,
     response_builder: ResponseBuilder,
+    count_read: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Add a route for every operation of the contract in each of its scopes.
 
-    A route authenticates the caller, validates the path, sends one request over NATS and returns
-    the reply's bytes unchanged.
+    A route authenticates the caller and validates the path. It returns the bytes of a reply
+    unchanged: from the memory if it has one, else of a worker, to which it sends one request.
+
+    Args:
+        router: receives the routes.
+        settings: settings of the bridge.
+        authenticator: authenticates the callers.
+        nats: connection to NATS.
+        memory: replies that the bridge holds.
+        response_builder: creates the responses to reads.
+        count_read: called with the source of each reply to a read.
     """
     callers = (OPEN_CALLER, *settings.identity_settings)
     # Separate limits: slow requests do not use up the limit of fast ones.
@@ -119,6 +131,8 @@ def add_operation_routes(
             authenticator,
             settings,
             nats,
+            memory,
+            count_read,
             quick if operation.name in _FAST_OPERATIONS else slow,
             response_builder,
             is_private=of_identity or authenticator.open_access_needs_token,
@@ -136,11 +150,7 @@ def add_operation_routes(
                     *(_IDENTITY_CODES if of_identity else ()),
                     *_CODES_BY_METHOD[operation.method],
                 ),
-                **(
-                    CONDITIONAL_DOCS
-                    if operation.immutable_at_block and "/block/" in operation.path
-                    else {}
-                ),
+                **_read_docs(operation),
                 **(BODY_ERROR_RESPONSES if operation.method in _METHODS_WITH_BODY else {}),
             },
             dependencies=guards,
@@ -194,6 +204,8 @@ def _endpoint(
     authenticator: Authenticator,
     settings: BridgeSettings,
     nats: NatsPort,
+    memory: MemoryReads,
+    count_read: Callable[[str], None],
     limit: Admission,
     response_builder: ResponseBuilder,
     *,
@@ -221,25 +233,45 @@ def _endpoint(
     ) -> Response:
         body = json_codec.encode(params)
         of_identity = isinstance(subject, IdentitySubject)
-        caller = subject.identity if of_identity else authenticator.limit_key(request)
-        with limit.admit(caller):
-            async with cancel_on_disconnect(request):
-                reply = await nats.request(
-                    str(subject),
-                    body,
-                    headers=_nats_headers(request, subject),
-                    timeout_s=settings.request_timeout_s(timeout_s),
-                )
+        netuid = (
+            settings.identity_settings[subject.identity].netuid if of_identity else subject.netuid
+        )
+        number: BlockNumber | None = getattr(params, "block_number", None)
+        held = memory.find(operation.name, netuid, number)
+        if held is None:
+            caller = subject.identity if of_identity else authenticator.limit_key(request)
+            with limit.admit(caller):
+                async with cancel_on_disconnect(request):
+                    reply = await nats.request(
+                        str(subject),
+                        body,
+                        headers=_nats_headers(request, subject),
+                        timeout_s=settings.request_timeout_s(timeout_s),
+                    )
+        else:
+            reply = held.as_reply()
+        source = None
+        if operation in READ_OPERATIONS:
+            source = headers.SOURCE_WORKER if held is None else headers.SOURCE_MEMORY
+            count_read(source)
         return response_builder.build(
             request,
             reply,
-            cache_key=(subject, body),
+            cache_key=(operation.name, netuid, body),
             status=operation.success_status,
-            requested_block=getattr(params, "block_number", None),
+            requested_block=number,
             is_private=is_private,
+            source=source,
         )
 
     return endpoint
+
+
+def _read_docs(operation: _AnyOperation) -> Mapping[int | str, dict[str, Any]]:
+    if operation not in READ_OPERATIONS:
+        return {}
+    has_tag = operation.immutable_at_block and "/block/" in operation.path
+    return CONDITIONAL_DOCS if has_tag else READ_DOCS
 
 
 def _subject_dependency(

@@ -16,7 +16,7 @@ from pylon.events.event_types import EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_client.exponential_backoff import Backoff
 from pylon_client.log_limit import LogLimit
 
@@ -112,10 +112,10 @@ class BlockPublisher:
                 subnet.resume_after(BlockNumber(last.number - 1))
         oldest = max(oldest, last.number - MAX_QUEUED_BLOCKS + 1)
         for number in range(oldest, last.number + 1):
-            info = await self._read_block(BlockNumber(number))
+            read = await self._read_block(BlockNumber(number))
             self._progress.mark_active()
-            if info is not None:
-                self._enqueue_neurons(info)
+            if read is not None:
+                self._enqueue_neurons(read[0])
         return last.number
 
     async def publish(self, number: BlockNumber, *, with_neurons: bool) -> bool:
@@ -128,17 +128,19 @@ class BlockPublisher:
         Returns:
             False if a reorg has removed the block, which is not published then.
         """
-        info = await self._read_block(number)
-        if info is None:
+        read = await self._read_block(number)
+        if read is None:
             if self._is_reorged_out(number):
                 logger.warning("Not publishing block %d: a reorg removed it", number)
                 return False
             self.skipped_blocks += 1
             self._on_skipped(1)
             return True
+        info, parent_hash = read
+        event = block_event(info, parent_hash)
         async for attempt in retry_stream_request(self._progress, f"publish block {number}"):
             with attempt:
-                await self._sink.publish(block_event(info))
+                await self._sink.publish(event)
         self._on_published(number)
         self.published_blocks += 1
         if with_neurons:
@@ -167,13 +169,16 @@ class BlockPublisher:
                 raise
         return current, await self._reader.query(Neurons(netuid), current)
 
-    async def _read_block(self, number: BlockNumber) -> BlockInfo | None:
+    async def _read_block(self, number: BlockNumber) -> tuple[BlockInfo, BlockHash] | None:
+        """Return a block and the hash of its parent; None if it is skipped or reorged out."""
         pauses = Backoff(initial_s=0.1, max_s=2.0)
         refusals = 0
         while True:
             try:
                 block = await self._chain.block(number, timeout_s=self._chain_timeout_s)
-                return await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
+                timeout_s = self._chain_timeout_s
+                info = await read_block_info(self._chain, block, timeout_s=timeout_s)
+                return info, await self._chain.parent_hash(block, timeout_s=timeout_s)
             except FailureError as error:
                 # An announced block that does not exist yet will come, after a reorg or from a node
                 # that was restarted and lost its newest blocks.

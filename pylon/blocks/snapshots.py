@@ -1,29 +1,26 @@
 """The newest published block and neurons, encoded, from which reads of the latest are served.
 
-A stale snapshot must not be served as the latest when the chain is down. A snapshot is fresh while
-the head has advanced within the last `max_silence_s` seconds and the snapshot is at most
-`MAX_LAG_BLOCKS` away from that head. Without a fresh snapshot the caller queries the chain itself,
-which returns the truth or an error.
+A stale snapshot must not be served as the latest when the chain is down; `pylon.common.freshness`
+has the rule. Without a fresh snapshot the caller queries the chain itself, which returns the truth
+or an error.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from pydantic import ValidationError
 
+from pylon.common.freshness import MAX_LAG_BLOCKS, is_near_head
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockNumber
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
-
-MAX_LAG_BLOCKS: Final = 3
-"""Maximum distance of a fresh snapshot from the head, in blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,14 @@ class Snapshots:
         """Return the seconds since the head last advanced; None if it has not since the start."""
         return self._clock_s() - self._head_at_s if self._has_advanced else None
 
+    @property
+    def observed_head(self) -> ObservedHead | None:
+        """Return the chain's head for subscribers of its blocks; None before the first head."""
+        if self._head < 0:
+            return None
+        silent_s = self._clock_s() - self._head_at_s
+        return ObservedHead(self._head, max(self._max_silence_s - silent_s, 0.0))
+
     def describe_last_head(self) -> str:
         """Return a sentence on the last known head and its age; empty before the first head."""
         if self._head < 0:
@@ -135,5 +140,4 @@ class Snapshots:
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None
-        # In both directions: events of another chain may be far ahead of the head.
-        return snapshot if abs(self._head - snapshot.block.number) <= MAX_LAG_BLOCKS else None
+        return snapshot if is_near_head(snapshot.block.number, self._head) else None

@@ -11,7 +11,7 @@ from pylon.chain.port import Chain
 from pylon.chain.query import Query, ResultT_co
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
 T = TypeVar("T")
 NodeT = TypeVar("NodeT")
@@ -190,6 +190,15 @@ class RoutedChain(NodeRouter[Chain]):
             "timestamp",
             timeout_s,
             lambda chain, left_s: chain.timestamp(block, timeout_s=left_s),
+        )
+
+    def parent_hash(self, block: Block, *, timeout_s: float) -> Coroutine[Any, Any, BlockHash]:
+        """Return the hash of a block's parent."""
+        return self.read(
+            block.number,
+            "parent_hash",
+            timeout_s,
+            lambda chain, left_s: chain.parent_hash(block, timeout_s=left_s),
         )
 
     def query(

@@ -102,6 +102,16 @@ def header_number(header: object) -> BlockNumber:
     return block_number(int(number, 16))
 
 
+def parent_hash(header: object) -> BlockHash:
+    """Return the hash of a block's parent from its JSON-RPC header.
+
+    Raises:
+        ImplausibleError: it is not a header with a hash.
+    """
+    found = cast("Mapping[str, object]", header).get("parentHash") if _is_object(header) else header
+    return block_hash(found)
+
+
 def block_hash(value: object) -> BlockHash:
     """Return the hash of a block.
 

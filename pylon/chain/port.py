@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pylon.chain.query import Query, ResultT_co
 from pylon_client.contract.models import Block, BlockInfo
-from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
 
 class ChainReads(Protocol):
@@ -26,6 +26,10 @@ class ChainReads(Protocol):
 
     def timestamp(self, block: Block, *, timeout_s: float) -> Coroutine[Any, Any, Timestamp]:
         """Return the timestamp of a block, in whole seconds since the Unix epoch."""
+        ...
+
+    def parent_hash(self, block: Block, *, timeout_s: float) -> Coroutine[Any, Any, BlockHash]:
+        """Return the hash of a block's parent."""
         ...
 
     def query(

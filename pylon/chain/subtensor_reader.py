@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, cast
 
-from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
+from pylon.chain.bounds import ImplausibleError, block_number, parent_hash, timestamp_ms
 from pylon.chain.connection_timeouts import ConnectionTimeouts
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.chain.faults import FaultError, describe_error, fault_of
@@ -19,7 +19,7 @@ from pylon.chain.sdk_types import Sdk
 from pylon.chain.substrate import Substrate, node_url
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,15 @@ class SubtensorReader:
             return Timestamp(timestamp_ms(now_ms) // 1000)
 
         with self._instrument("timestamp", ""), self._naming(block):
+            return await self._owner.call(read, timeout_s=timeout_s)
+
+    async def parent_hash(self, block: Block, *, timeout_s: float) -> BlockHash:
+        """Return the hash of a block's parent."""
+
+        async def read(sdk: Sdk) -> BlockHash:
+            return parent_hash(await sdk.raw.rpc_request("chain_getHeader", [block.hash]))
+
+        with self._instrument("parent_hash", ""), self._naming(block):
             return await self._owner.call(read, timeout_s=timeout_s)
 
     async def query(

@@ -102,6 +102,10 @@ class DeploymentSettings(EnvironmentSettings):
             `reader`; if empty, they connect as `worker`.
         open_access_token: bearer token for open access; if empty, open access needs no token.
         identities: the names of the configured identities.
+        block_duration_seconds: block time of the chain: the age of recent neurons while no heads
+            arrive, and the time for which a bridge serves the latest values from its memory after
+            the last block.
+        recent_objects_hard_limit_blocks: maximum age of recent neurons.
         worker_health_socket: Unix socket on which one worker of this machine serves its probes
             and metrics; the bridge adds these metrics to its own. `pylon up` sets it.
         metrics_token: bearer token for `/metrics`; if empty, `/metrics` returns 403.
@@ -119,6 +123,8 @@ class DeploymentSettings(EnvironmentSettings):
     nats_bridge_password: SecretStr = SecretStr("")
     nats_reader_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
+    block_duration_seconds: float = Field(default=12.0, gt=0)
+    recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
     worker_health_socket: Path | None = None
     metrics_token: SecretStr = SecretStr("")
     sentry_dsn: SecretStr = SecretStr("")

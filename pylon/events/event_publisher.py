@@ -21,6 +21,7 @@ from pylon_client.contract.subjects import (
     parse_subject,
 )
 from pylon_client.contract.topology import EVENTS
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.message_parts import split_body
@@ -40,6 +41,7 @@ class EventPublisher:
     Args:
         connection: as the user `worker`.
         genesis: returns the genesis hash of the chain, or None if it is not known.
+        head: returns the head of the chain, which is sent with the event of a block.
         health: records which writes are stored.
     """
 
@@ -48,9 +50,11 @@ class EventPublisher:
         connection: NatsConnection,
         genesis: Callable[[], str | None] = lambda: None,
         health: WriteHealth | None = None,
+        head: Callable[[], ObservedHead | None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._genesis = genesis
+        self._head = head
         self._stream = StreamClient(connection, EVENTS.name, "The event stream", health)
         self._event_log = EventLog(connection)
         self._last_sequence_by_subject: dict[str, int] = {}
@@ -66,7 +70,6 @@ class EventPublisher:
             event
         ):
             return
-        genesis = self._genesis()
         try:
             body, stored_parts = event.body, ""
             if len(body) > self._connection.max_payload_bytes:
@@ -80,7 +83,7 @@ class EventPublisher:
                     headers.BLOCK_HASH: event.block.hash,
                     headers.CONTRACT: CONTRACT_VERSION,
                     **({headers.STORED_PARTS: stored_parts} if stored_parts else {}),
-                    **({headers.GENESIS: genesis} if genesis else {}),
+                    **self._chain_headers(event),
                 },
                 expected_sequence=self._last_sequence_by_subject[event.subject],
             )
@@ -94,6 +97,17 @@ class EventPublisher:
             ) from None
         raise_if_cancelled()
         self._last_sequence_by_subject[event.subject] = sequence
+
+    def _chain_headers(self, event: FeedEvent) -> dict[str, str]:
+        """Return the headers that tell subscribers which chain the event is of, and its head."""
+        found: dict[str, str] = {}
+        if genesis := self._genesis():
+            found[headers.GENESIS] = genesis
+        if event.parent_hash:
+            found[headers.PARENT_HASH] = event.parent_hash
+            if (head := self._head()) is not None:
+                found[headers.HEAD] = head.encode()
+        return found
 
     async def _is_stored_or_newer(self, event: FeedEvent) -> bool:
         """Return whether the stream has this event or a newer one of its subject.

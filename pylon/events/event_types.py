@@ -5,7 +5,7 @@ from typing import Protocol
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import NetUid
+from pylon_client.contract.types import BlockHash, NetUid
 from pylon_client.events.stored_events import FeedEvent
 
 
@@ -30,10 +30,12 @@ class EventSink(Protocol):
         ...
 
 
-def block_event(info: BlockInfo) -> FeedEvent:
+def block_event(info: BlockInfo, parent_hash: BlockHash) -> FeedEvent:
     """Return the event of a new block; its body is that of the REST response."""
     block = Block(number=info.number, hash=info.hash)
-    return FeedEvent(str(BlockEventSubject()), block, json_codec.encode(info))
+    return FeedEvent(
+        str(BlockEventSubject()), block, json_codec.encode(info), parent_hash=parent_hash
+    )
 
 
 def neurons_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:

@@ -6,6 +6,7 @@ the result does not contain the item.
 
 from typing import Any, Final
 
+from pylon.common.validator_projection import project_validators
 from pylon.reads.read_query import ReadQuery
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import CommitmentKind
@@ -21,9 +22,7 @@ _CERTIFICATE_NOT_FOUND: Final = "Certificate not found."
 
 def validators(result: Json, _read: AnyRead) -> Json:
     """Return the neurons with a validator permit, in descending order of total stake."""
-    permitted = [neuron for neuron in result["neurons"].values() if neuron["validator_permit"]]
-    permitted.sort(key=lambda neuron: (-neuron["stakes"]["total"], neuron["uid"]))
-    return {**_collection_fields(result), "validators": permitted}
+    return project_validators(result)
 
 
 def hex_commitments(result: Json, _read: AnyRead) -> Json:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.common.freshness import age_blocks
 from pylon.rpc.calls import CallResult
 from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import NetUid
+from pylon_client.contract.types import BlockNumber, NetUid
 
 TRACKED_SETTING: Final = "PYLON_TRACKED_NETUIDS"
 """The setting to name in errors."""
@@ -72,5 +73,5 @@ class RecentNeurons:
         if silent_s is None:
             silent_s = max(self.now_s() - json_codec.decode(newest.body)["timestamp"], 0.0)
         else:
-            last = max(last, self.snapshots.head or 0)
-        return max(last - snapshot.block.number, 0) + int(silent_s / self.block_duration_s)
+            last = max(last, self.snapshots.head or BlockNumber(0))
+        return age_blocks(snapshot.block.number, last, silent_s, self.block_duration_s)

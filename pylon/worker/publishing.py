@@ -99,7 +99,12 @@ class PublishingParts:
                 chain_timeout_s=self.settings.chain_timeout_seconds,
                 cache=ReadCache(CACHE_BYTES),
             ),
-            EventPublisher(self.connection, lambda: self.guard.genesis, self.write_health),
+            EventPublisher(
+                self.connection,
+                lambda: self.guard.genesis,
+                self.write_health,
+                lambda: self.snapshots.observed_head,
+            ),
             self.settings.netuids,
             chain_timeout_s=self.settings.chain_timeout_seconds,
             last_received=self._last_received_block,

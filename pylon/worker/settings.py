@@ -26,9 +26,6 @@ class WorkerSettings(DeploymentSettings):
         bittensor_archive_blocks_cutoff: blocks older than this are read from the archive node.
         bittensor_wallet_path: folder of the wallets; only signers read keys in it. Empty for none.
         tracked_netuids: subnets to publish every block, in addition to those of the identities.
-        recent_objects_hard_limit_blocks: maximum age of recent neurons.
-        block_duration_seconds: block time of the chain, used for the age of recent neurons while
-            no heads arrive.
         chain_timeout_seconds: timeout of a chain read if the request specifies none.
         head_silence_seconds: time without a new head after which the worker subscribes again.
         max_requests: maximum number of requests in progress, not counting requests that wait for
@@ -58,8 +55,6 @@ class WorkerSettings(DeploymentSettings):
     tracked_netuids: Annotated[list[NetUidField], NoDecode, json_list("[1, 12]")] = Field(
         default_factory=list[NetUid]
     )
-    recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
-    block_duration_seconds: float = Field(default=12.0, gt=0)
     chain_timeout_seconds: float = Field(default=30.0, gt=0)
     head_silence_seconds: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)

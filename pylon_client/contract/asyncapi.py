@@ -174,6 +174,18 @@ _VALUE_HEADERS: Final = {
         **_TEXT,
         "description": "Of an event: the hash of the chain's first block.",
     },
+    headers.PARENT_HASH: {
+        **_TEXT,
+        "description": "Of a block's event: the hash of the block's parent.",
+    },
+    headers.HEAD: {
+        **_TEXT,
+        "pattern": "^[0-9]+ [0-9]+$",
+        "description": (
+            "Of a block's event: the number of the newest head that the publisher knows, and the "
+            "milliseconds for which it counts as the newest one."
+        ),
+    },
     headers.LOST_BLOCKS: {
         **_NUMBER,
         "description": "Of a stored event: the number of blocks before it that are not stored.",

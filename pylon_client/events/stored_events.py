@@ -18,6 +18,7 @@ from pylon_client.contract.subjects import (
     parse_subject,
 )
 from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.nats.nats_connection import NatsConnection
 
 REPLAY_TIMEOUT_S: Final = 10.0
@@ -40,6 +41,9 @@ class FeedEvent:
         stored_parts: sequences in the event stream that hold the body, if it is too large for one
             message; `body` is empty then. Readers of a feed never get such an event.
         genesis: hash of the chain's first block; empty from workers of older versions.
+        parent_hash: hash of a block's parent; empty for other events, for stored events that a
+            worker returned, and from workers of older versions.
+        head: the chain's head when the event of a block was sent; None like `parent_hash`.
     """
 
     subject: str
@@ -48,6 +52,8 @@ class FeedEvent:
     lost: range = NO_LOST_BLOCKS
     stored_parts: tuple[int, ...] = ()
     genesis: str = ""
+    parent_hash: str = ""
+    head: ObservedHead | None = None
 
 
 class EventLogReader(Protocol):
@@ -113,10 +119,14 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
         lost_blocks = _parse_number(headers.get(wire_headers.LOST_BLOCKS, "0"))
         genesis = headers.get(wire_headers.GENESIS, "")
+        parent_hash = headers.get(wire_headers.PARENT_HASH, "")
+        head = headers.get(wire_headers.HEAD)
+        observed_head = None if head is None else ObservedHead.decode(head)
         kept_parts = tuple(map(_parse_number, headers.get(wire_headers.STORED_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
-    if lost_blocks > number or not all(map(_HASH.fullmatch, (block_hash, genesis or block_hash))):
+    hashes = (block_hash, genesis or block_hash, parent_hash or block_hash)
+    if lost_blocks > number or not all(map(_HASH.fullmatch, hashes)):
         return None
     return FeedEvent(
         subject,
@@ -125,6 +135,8 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         range(number - lost_blocks, number),
         kept_parts,
         genesis,
+        parent_hash,
+        observed_head,
     )
 
 

@@ -44,6 +44,7 @@ class PylonNatsClient(Client):
       queues its output but sends the PING of a flush past that queue. The PONG may then arrive
       before the server has processed a SUB, so that a first request finds no responder, or an
       UNSUB, so that a drained subscription loses messages.
+    - A PONG that arrives after its flush has timed out is ignored. The library would stop reading.
     - A request returns the whole reply, also one in several parts. The library returns the first
       message.
     - A cancellation that arrives together with a reply or a PONG is not lost. Loops over requests,
@@ -104,7 +105,10 @@ class PylonNatsClient(Client):
         if not self.is_connected:
             await super()._send_ping(future)  # pyright: ignore[reportUnknownMemberType] -- the library's futures are of anything
             return
-        self._pongs.append(future or asyncio.get_running_loop().create_future())  # pyright: ignore[reportUnknownMemberType] -- the same
+        pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if future is not None:
+            pong.add_done_callback(lambda _: future.done() or future.set_result(True))
+        self._pongs.append(pong)  # pyright: ignore[reportUnknownMemberType] -- the same
         await self._send_command(PING_PROTO)
         await self._flush_pending()
 

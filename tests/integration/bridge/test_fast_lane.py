@@ -18,7 +18,7 @@ from bridge.fast_lane.fast_lane import FastLane
 from bridge.http_metrics import BridgeMetrics
 from bridge.limited_http_protocol import limited_http_protocol
 from bridge.main import create_app
-from bridge.memory.memory_reply import MemoryReply
+from bridge.memory.memory_reads import MemoryReads, MemoryReply
 from bridge.open_connections import ConnectionTracker
 from bridge.routes import operation_routes
 from bridge.settings import BridgeSettings
@@ -60,23 +60,23 @@ GENERATED_ID = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n")
 DATE = re.compile(rb"date: [^\r]*\r\n")
 
 
-class Memory:
+class Memory(MemoryReads):
     """Holds the replies of one subnet while it is fresh."""
 
     def __init__(self) -> None:
-        self.is_fresh = True
+        super().__init__(
+            block_duration_s=12, recent_limit_blocks=64, is_connected=lambda: self.holds_fresh
+        )
+        self.holds_fresh = True
         self.subnet = MemoryReply(BLOCK, LARGE)
         self.chain = MemoryReply(BLOCK, SMALL)
 
     def latest(self, operation: str, netuid: NetUid | None) -> MemoryReply | None:
-        if not self.is_fresh or netuid not in (None, 1):
+        if not self.holds_fresh or netuid not in (None, 1):
             return None
         if netuid is None:
             return self.chain if operation == LATEST_BLOCK.name else None
         return self.subnet
-
-    def at_block(self, *_: object) -> None:
-        return None
 
 
 class CountingLane(FastLane):
@@ -304,10 +304,10 @@ def test_requests_take_the_usual_way_while_draining_or_without_fresh_replies() -
         async with two_servers() as servers:
             await servers.responses(request_of(NEURONS, OPEN))
             assert servers.lane.responses == 1
-            servers.memory.is_fresh = False
+            servers.memory.holds_fresh = False
             fast, slow = await servers.responses(request_of(NEURONS, OPEN))
             assert compared(fast) == compared(slow)
-            servers.memory.is_fresh = True
+            servers.memory.holds_fresh = True
             servers.draining.has_begun = True
             for path in (NEURONS, "/health"):
                 fast, slow = await servers.responses(request_of(path, OPEN))
@@ -325,6 +325,7 @@ def test_a_newer_reply_replaces_all_forms_of_the_older_one() -> None:
             known = (OPEN, f'If-None-Match: "{HASH}"', "Accept-Encoding: gzip")
             fast, _ = await servers.responses(request_of(LATEST, *known))
             assert fast.startswith(b"HTTP/1.1 304")
+            assert b"x-pylon-source: memory\r\n" in fast
             newer = Block(number=BlockNumber(8), hash=BlockHash(f"0x{8:064x}"))
             servers.memory.chain = MemoryReply(newer, b'{"number":8}')
             fast, _ = await servers.responses(request_of(LATEST, *known))

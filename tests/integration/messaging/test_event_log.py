@@ -32,7 +32,7 @@ def event(number: int, *, fork: int = 0) -> FeedEvent:
     info = BlockInfo(
         number=BlockNumber(number), hash=hash_of(number, fork), timestamp=Timestamp(number)
     )
-    return block_event(info)
+    return block_event(info, hash_of(info.number - 1))
 
 
 async def stored_hashes(worker: NatsConnection) -> list[str]:

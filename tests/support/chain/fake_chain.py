@@ -68,6 +68,10 @@ class FakeChain:
         self._check_kept(block)
         return Timestamp(1_700_000_000 + 12 * block.number)
 
+    async def parent_hash(self, block: Block, *, timeout_s: float) -> BlockHash:
+        await self._read(("parent", block.number))
+        return hash_of(max(block.number - 1, 0), self.fork)
+
     async def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
     ) -> ResultT_co:

@@ -78,7 +78,11 @@ async def test_the_document_describes_models_ranges_and_failures(client: httpx.A
     failures = {"308", "400", "401", "403", "404", "429", "502", "503", "504", "default"}
     assert set(operation["responses"]) == failures | {"200", "304"}
     assert "content" not in operation["responses"]["304"]
-    assert set(operation["responses"]["200"]["headers"]) == {"ETag", "X-Pylon-Block-Number"}
+    assert set(operation["responses"]["200"]["headers"]) == {
+        "ETag",
+        "X-Pylon-Block-Number",
+        "X-Pylon-Source",
+    }
     for status in failures:
         body = operation["responses"][status]["content"]["application/json"]["schema"]
         assert body == {"$ref": "#/components/schemas/Problem"}

@@ -51,7 +51,10 @@ async def test_a_block_and_its_snapshots_are_exactly_what_rest_answers() -> None
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
     info = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
     neurons = json_codec.encode(SubnetNeurons(block=block_of(5), neurons={}))
-    assert stream.events == [block_event(info), neurons_event(ONE, block_of(5), neurons)]
+    assert stream.events == [
+        block_event(info, hash_of(4)),
+        neurons_event(ONE, block_of(5), neurons),
+    ]
     assert [message_id(event) for event in stream.events] == [
         f"block-{hash_of(5)}",
         f"1-{hash_of(5)}",

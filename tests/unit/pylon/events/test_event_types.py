@@ -10,10 +10,11 @@ INFO = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_7
 
 
 def test_the_body_of_a_block_event_is_its_encoded_info() -> None:
-    event = block_event(INFO)
+    event = block_event(INFO, hash_of(4))
     assert event.subject == "pylon.v1.event.block"
     assert event.block == block_of(5)
     assert event.body == json_codec.encode(INFO)
+    assert event.parent_hash == hash_of(4)
 
 
 def test_a_neurons_event_has_the_subject_of_its_subnet() -> None:
@@ -22,7 +23,7 @@ def test_a_neurons_event_has_the_subject_of_its_subnet() -> None:
 
 
 def test_the_message_id_names_the_subnet_and_the_hash() -> None:
-    assert message_id(block_event(INFO)) == f"block-{hash_of(5)}"
+    assert message_id(block_event(INFO, hash_of(4))) == f"block-{hash_of(5)}"
     assert message_id(neurons_event(NetUid(12), block_of(5), b"")) == f"12-{hash_of(5)}"
 
 

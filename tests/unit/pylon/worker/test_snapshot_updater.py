@@ -29,7 +29,7 @@ OURS, OTHER = hash_of(0), hash_of(0, fork=1)
 
 def event(number: int, genesis: str = OURS, body: bytes | None = None) -> FeedEvent:
     info = BlockInfo(number=BlockNumber(number), hash=hash_of(number), timestamp=Timestamp(0))
-    plain = block_event(info)
+    plain = block_event(info, hash_of(number - 1))
     return FeedEvent(plain.subject, plain.block, body or plain.body, genesis=genesis)
 
 

@@ -53,6 +53,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _is_in_head = False
     _has_head = False
     _is_answered = False
+    _unsent: tuple[bytes, bytes] | None = None
     _pending_responses = 0
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
@@ -100,6 +101,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Note that the headers of a request are complete."""
         self._cancel_header_timer()
         self._is_in_head, self._has_head = False, True
+        self._send_unsent()
         self._pending_responses += 1
         if self._pending_responses == 1 and self._answer_fast():
             return
@@ -141,6 +143,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._cancel_write_timer()
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """Close the connection after the response in progress."""
+        self._send_unsent()
+        super().shutdown()
+
     def evict(self) -> None:
         """Close the connection immediately in favour of a new one."""
         self.transport.abort()
@@ -158,13 +165,23 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if response is None:
             return False
         self._is_answered = True
-        head, body = response
+        self._unsent = response
+        # All requests that have arrived are read before the first response is sent: the clients
+        # are woken once, and their next requests arrive together too.
+        self.loop.call_soon(self._send_unsent)
+        return True
+
+    def _send_unsent(self) -> None:
+        """Send the response of the fast lane, if there is one."""
+        if self._unsent is None:
+            return
+        head, body = self._unsent
+        self._unsent = None
         if len(body) <= MAX_JOINED_BYTES:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))
         self.on_response_complete()
-        return True
 
     def _start_header_timer(self) -> None:
         self._header_timer = self.loop.call_later(self.header_timeout_s, self._on_header_timeout)

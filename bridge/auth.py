@@ -111,6 +111,16 @@ class Authenticator:
         """Dependencies of open-access routes; empty if open access requires no token."""
         return [Security(self.require_open_access)] if self.open_access_needs_token else []
 
+    def grants_open_access(self, token: bytes) -> bool:
+        """Return whether a token is the open-access token or that of an identity."""
+        digest = sha256(token).digest()
+        opens = self._open_digest is not None and hmac.compare_digest(digest, self._open_digest)
+        return bool(self._identities_with_digest(digest)) or opens
+
+    def is_token_of(self, identity_name: IdentityName, token: bytes) -> bool:
+        """Return whether a token is that of an identity."""
+        return identity_name in self._identities_with_digest(sha256(token).digest())
+
     async def require_open_access(
         self, request: Request, credentials: _OpenToken, _identity: _IdentityToken, _cookie: _Cookie
     ) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from bridge.problems import problem_response
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -12,22 +13,15 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 HEADER_TOO_LARGE_STATUS: Final = 431
 
 
-class MaxHeaderSize:
-    """Middleware that rejects requests whose headers are larger than `MAX_HEADER_BYTES`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; ASGI's entry point."""
-        if scope["type"] == "http" and _header_bytes(scope) > MAX_HEADER_BYTES:
-            detail = f"The path and the headers have at most {MAX_HEADER_BYTES} bytes."
-            failure = FailureError(ErrorCode.INVALID, detail).failure
-            await problem_response(failure, HEADER_TOO_LARGE_STATUS)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def _header_bytes(scope: Scope) -> int:
+def exceeds_header_limit(scope: Scope) -> bool:
+    """Return whether the headers of a request are larger than `MAX_HEADER_BYTES`."""
     fields = sum(len(name) + len(value) for name, value in scope["headers"])
-    return len(scope.get("raw_path") or b"") + len(scope["query_string"]) + fields
+    target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return target + fields > MAX_HEADER_BYTES
+
+
+def header_limit_response() -> Response:
+    """Return the response to a request whose headers are too large."""
+    detail = f"The path and the headers have at most {MAX_HEADER_BYTES} bytes."
+    failure = FailureError(ErrorCode.INVALID, detail).failure
+    return problem_response(failure, HEADER_TOO_LARGE_STATUS)

@@ -1,12 +1,11 @@
 """Prometheus metrics of the bridge: requests, streams and connections."""
 
-import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from bridge.event_buffers import EventBuffers
 from bridge.open_connections import CloseReason, ConnectionTracker
@@ -56,6 +55,7 @@ class BridgeMetrics(ProcessMetrics):
             _LABELS,
             registry=registry,
         )
+        self._outcomes: dict[tuple[str, str, int], RequestOutcome] = {}
         self._open_streams = self.callback_metric(
             "pylon_bridge_streams", "Streams of events that are open", "gauge"
         )
@@ -136,11 +136,36 @@ class BridgeMetrics(ProcessMetrics):
         self._fell_behind.read = lambda: {(): counts.fell_behind}
         self._timed_out_streams.read = lambda: {(): counts.timed_out}
 
+    def requests_in_progress(self, method: str, path: str) -> Gauge:
+        """Return the number of requests in progress of a method and route."""
+        return self.in_progress.labels(_known_method(method), path, "", APP_NAME)
+
+    def outcome(self, method: str, path: str, status: int) -> "RequestOutcome":
+        """Return the counters of requests.
+
+        Args:
+            method: method of the requests.
+            path: path of their route.
+            status: status of the responses; 0 without a response.
+        """
+        key = (method, path, status)
+        outcome = self._outcomes.get(key)
+        if outcome is None:
+            outcome = RequestOutcome(self, *key)
+            if method in _METHODS:  # arbitrary methods must not fill the memory
+                self._outcomes[key] = outcome
+        return outcome
+
+    def outcome_of(self, scope: Scope, status: int) -> "RequestOutcome":
+        """Return the counters of a request that ended with a status, or 0 without a response."""
+        path = scope.get("state", {}).get("metrics_path", UNMATCHED)
+        return self.outcome(scope["method"], path, status)
+
     async def track_route(self, request: Request) -> AsyncGenerator[None]:
         """Label a request with its route, and count it as in progress."""
         path: str = request.scope["route"].path
         request.state.metrics_path = path
-        running = self.in_progress.labels(_method(request.scope), path, "", APP_NAME)
+        running = self.requests_in_progress(request.scope["method"], path)
         running.inc()
         try:
             yield
@@ -148,43 +173,30 @@ class BridgeMetrics(ProcessMetrics):
             running.dec()
 
 
-class RequestMetrics:
-    """Middleware that counts and times requests by route.
+class RequestOutcome:
+    """Counts and times the requests of one method, route and status.
 
     Args:
-        app: the wrapped app.
         metrics: metrics to update.
+        method: method of the requests.
+        path: path of the route.
+        status: status of the responses; 0 without a response.
     """
 
-    def __init__(self, app: ASGIApp, metrics: BridgeMetrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    def __init__(self, metrics: BridgeMetrics, method: str, path: str, status: int) -> None:
+        labels = (_known_method(method), path, str(status or ""), APP_NAME)
+        self._requests = metrics.requests.labels(*labels)
+        self._duration_s = metrics.duration_s.labels(*labels)
+        is_error = not status or status >= FIRST_ERROR_STATUS
+        self._errors = metrics.errors.labels(*labels) if is_error else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; ASGI's entry point."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 0
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        begun_s = time.perf_counter()
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            path = scope.get("state", {}).get("metrics_path", UNMATCHED)
-            labels = (_method(scope), path, str(status or ""), APP_NAME)
-            self._metrics.requests.labels(*labels).inc()
-            self._metrics.duration_s.labels(*labels).observe(time.perf_counter() - begun_s)
-            if not status or status >= FIRST_ERROR_STATUS:
-                self._metrics.errors.labels(*labels).inc()
+    def observe(self, duration_s: float) -> None:
+        """Count a request that has ended, and its duration in seconds."""
+        self._requests.inc()
+        self._duration_s.observe(duration_s)
+        if self._errors is not None:
+            self._errors.inc()
 
 
-def _method(scope: Scope) -> str:
-    method: str = scope["method"]
+def _known_method(method: str) -> str:
     return method if method in _METHODS else "OTHER"

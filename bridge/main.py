@@ -19,27 +19,27 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bridge.auth import Authenticator
 from bridge.connection import BridgeConnection, NatsPort, bridge_connection_options
-from bridge.draining import DrainMiddleware, DrainState
+from bridge.draining import DrainState
 from bridge.event_buffers import EventBuffers
-from bridge.head_method import HeadRequests
-from bridge.header_limit import MaxHeaderSize
-from bridge.http_metrics import BridgeMetrics, RequestMetrics
+from bridge.fast_lane.fast_lane import FastLane
+from bridge.fast_lane.hot_routes import HotRoutes
+from bridge.http_metrics import BridgeMetrics
+from bridge.http_middleware import HttpMiddleware
 from bridge.job_streams import JobStreams
 from bridge.limited_http_protocol import limited_http_protocol
 from bridge.memory.event_follower import EventFollower
 from bridge.memory.memory_reads import MemoryReads
 from bridge.open_connections import ConnectionTracker, connection_limit
 from bridge.problems import add_exception_handlers
-from bridge.request_tracing import RequestTracing
-from bridge.root_path import RootPath
+from bridge.response_builder import ResponseBuilder
 from bridge.routes import api_documents
 from bridge.routes.job_stream_route import add_job_stream_route
 from bridge.routes.login import add_login_routes
 from bridge.routes.metrics_route import add_metrics_route
 from bridge.routes.operation_routes import add_operation_routes
+from bridge.routes.route_index import RouteIndex
 from bridge.routes.service_routes import add_service_routes
 from bridge.routes.stream_routes import add_stream_routes
-from bridge.security_headers import SecurityHeaders
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts
 from pylon.common.admission import OPEN_CALLER, Admission
@@ -122,22 +122,21 @@ def create_app(
         swagger_ui_oauth2_redirect_url=api_documents.OAUTH_PATH,
         # By default the page sends the schema's URL to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
-        # RequestTracing removes trailing slashes, so no redirect is needed.
+        # HttpMiddleware removes trailing slashes, so no redirect is needed.
         redirect_slashes=False,
     )
+    draining = draining or DrainState()
+    memory = memory or create_memory(settings, nats)
+    metrics.watch_memory(lambda: memory.is_fresh)
+    read_replies = metrics.read_replies
     # The middleware added last handles a request first.
-    app.add_middleware(HeadRequests)
-    app.add_middleware(MaxHeaderSize)
-    app.add_middleware(RequestTracing)
-    app.add_middleware(RequestMetrics, metrics=metrics)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(DrainMiddleware, draining=draining or DrainState())
+    app.add_middleware(
+        HttpMiddleware, metrics=metrics, draining=draining, root_path=settings.bridge_root_path
+    )
     if settings.bridge_trusted_proxies:
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
         )
-    if settings.bridge_root_path:
-        app.add_middleware(RootPath, root_path=settings.bridge_root_path)
     authenticator = Authenticator(settings)
     event_buffers = EventBuffers(nats.follow)
     job_streams = JobStreams()
@@ -147,6 +146,13 @@ def create_app(
         job_streams.close()
 
     app.state.close_streams = close_streams
+    response_builder = ResponseBuilder()
+    app.state.fast_lane = FastLane(
+        HotRoutes(
+            settings, authenticator, memory, response_builder, metrics, lambda: nats.is_connected
+        ),
+        draining,
+    )
     stream_counts = StreamCounts()
     metrics.watch_streams(stream_counts, event_buffers)
     stream_limit = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
@@ -159,15 +165,13 @@ def create_app(
     # Routes of an included router would be analysed twice: FastAPI does it again for the app's
     # dependencies at the first request, which takes as long as the rest of the start.
     router = app.router
-    memory = memory or create_memory(settings, nats)
-    metrics.watch_memory(lambda: memory.is_fresh)
-    read_replies = metrics.read_replies
     add_operation_routes(
         router,
         settings,
         authenticator,
         nats,
         memory,
+        response_builder,
         count_read=lambda source: read_replies.labels(source).inc(),
     )
     add_stream_routes(
@@ -182,6 +186,7 @@ def create_app(
     api_documents.add_schema_route(router)
     add_exception_handlers(app)
     api_documents.add_examples_to_schema(app, settings.identity_settings)
+    router.middleware_stack = RouteIndex(router)
     return app
 
 
@@ -263,7 +268,7 @@ async def _serve(settings: BridgeSettings, listening_socket: socket.socket) -> N
     app = create_app(settings, nats, metrics, max_streams, draining, memory)
     config = uvicorn.Config(
         app,
-        http=limited_http_protocol(connection_tracker),
+        http=limited_http_protocol(connection_tracker, fast_lane=app.state.fast_lane),
         ws="none",
         lifespan="off",
         log_config=None,

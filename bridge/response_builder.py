@@ -77,26 +77,64 @@ class ResponseBuilder:
             is_private: whether the request required a token.
             source: of a read, whether memory or a worker served it.
         """
-        response_headers: dict[str, str] = {} if source is None else {headers.HTTP_SOURCE: source}
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
-            response_headers["Cache-Control"] = "no-store"
-            return _json_response(reply.body, status, response_headers)
+            no_store = {**_source_header(source), "Cache-Control": "no-store"}
+            return _json_response(reply.body, status, no_store)
+        accepted = ", ".join(request.headers.getlist("Accept-Encoding"))
+        known = ", ".join(request.headers.getlist("If-None-Match"))
+        version = block_hash if since_block is None else f"{block_hash}-since-{since_block}"
+        return self.build_conditional(
+            reply,
+            version=version,
+            cache_key=cache_key,
+            status=status,
+            requested_block=requested_block,
+            is_private=is_private,
+            source=source,
+            coding=coding_of(reply.body, accepted),
+            is_known=etag_matches(known, version),
+        )
+
+    def build_conditional(
+        self,
+        reply: Reply,
+        *,
+        version: str,
+        cache_key: Hashable,
+        status: int,
+        requested_block: int | None,
+        is_private: bool,
+        source: str | None,
+        coding: ContentCoding | None,
+        is_known: bool,
+    ) -> Response:
+        """Return the response of a read of one block; see `build`.
+
+        Args:
+            reply: reply with the headers of its block.
+            version: identifies the body of this query in the entity tag.
+            cache_key: as of `build`.
+            status: as of `build`.
+            requested_block: as of `build`.
+            is_private: as of `build`.
+            source: as of `build`.
+            coding: content coding of the body.
+            is_known: whether the caller has this version.
+        """
+        block_hash = reply.headers[headers.BLOCK_HASH]
         number = reply.headers.get(headers.BLOCK_NUMBER, "")
         validity = (
             f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
         )
-        response_headers |= {
+        response_headers = {
+            **_source_header(source),
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
             "Vary": "Accept-Encoding",
+            "ETag": _etag(version, coding),
         }
-        coding = None
-        if len(reply.body) >= MIN_COMPRESS_BYTES:
-            coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
-        version = block_hash if since_block is None else f"{block_hash}-since-{since_block}"
-        response_headers["ETag"] = _etag(version, coding)
-        if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), version):
+        if is_known:
             return Response(status_code=304, headers=response_headers)
         if coding is None:
             return _json_response(reply.body, status, response_headers)
@@ -105,11 +143,20 @@ class ResponseBuilder:
         return _json_response(body, status, response_headers)
 
 
+def coding_of(body: bytes, accept_encoding: str) -> ContentCoding | None:
+    """Return the content coding of a body for an `Accept-Encoding` header; None: uncompressed."""
+    return preferred_coding(accept_encoding) if len(body) >= MIN_COMPRESS_BYTES else None
+
+
+def _source_header(source: str | None) -> dict[str, str]:
+    return {} if source is None else {headers.HTTP_SOURCE: source}
+
+
 def _etag(version: str, coding: ContentCoding | None) -> str:
     return f'"{version}"' if coding is None else f'"{version}-{coding}"'
 
 
-def _etag_matches(if_none_match: str, version: str) -> bool:
+def etag_matches(if_none_match: str, version: str) -> bool:
     """Return whether the caller has this version of the response, in any coding.
 
     `If-None-Match` requires weak comparison.

@@ -2,45 +2,26 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from bridge.root_path import route_path
 from bridge.routes.api_documents import SCHEMA_PATH
 
-_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_API_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 _SWAGGER_POLICY: Final = (
     # The page contains inline scripts and styles.
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'none'"
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; frame-ancestors 'none'"
 )
-_SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_COMMON: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 """`Strict-Transport-Security` is left to the proxy that terminates TLS: it affects a whole host."""
+API_SECURITY_HEADERS: Final = (*_COMMON, (b"content-security-policy", _API_POLICY))
+_SWAGGER_SECURITY_HEADERS: Final = (*_COMMON, (b"content-security-policy", _SWAGGER_POLICY))
 
 
-class SecurityHeaders:
-    """Middleware that adds security headers for browsers to every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; ASGI's entry point."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        policy = _SWAGGER_POLICY if route_path(scope).startswith(f"{SCHEMA_PATH}/") else _API_POLICY
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY_HEADERS)
-                headers["Content-Security-Policy"] = policy
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+def security_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the security headers of the responses at a path without the bridge's prefix."""
+    is_page = path.startswith(f"{SCHEMA_PATH}/")
+    return _SWAGGER_SECURITY_HEADERS if is_page else API_SECURITY_HEADERS

@@ -93,6 +93,7 @@ def add_operation_routes(
     authenticator: Authenticator,
     nats: NatsPort,
     memory: MemoryReads,
+    response_builder: ResponseBuilder,
     count_read: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Add a route for every operation of the contract in each of its scopes.
@@ -106,6 +107,7 @@ def add_operation_routes(
         authenticator: authenticates the callers.
         nats: connection to NATS.
         memory: replies that the bridge holds.
+        response_builder: creates the responses to reads.
         count_read: called with the source of each reply to a read.
     """
     callers = (OPEN_CALLER, *settings.identity_settings)
@@ -114,7 +116,6 @@ def add_operation_routes(
         Admission(settings.bridge_max_requests, callers, resource="requests waiting")
         for _ in range(2)
     )
-    answers = ResponseBuilder()
     routes = [
         (operation, scope)
         for operation in OPERATIONS
@@ -133,7 +134,7 @@ def add_operation_routes(
             memory,
             count_read,
             quick if operation.name in _FAST_OPERATIONS else slow,
-            answers,
+            response_builder,
             is_private=of_identity or authenticator.open_access_needs_token,
         )
         guards = [] if of_identity else authenticator.open_access_dependencies

@@ -1,6 +1,6 @@
 """Routes about the service itself: health, readiness and the list of identities."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -13,6 +13,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.reads import IDENTITIES
+
+HEALTH_PATH: Final = "/health"
 
 
 class Health(BaseModel):
@@ -40,7 +42,7 @@ def add_service_routes(router: APIRouter, settings: DeploymentSettings, nats: Na
         return identities
 
     router.add_api_route(
-        "/health",
+        HEALTH_PATH,
         health,
         operation_id="health",
         tags=["service"],

@@ -1,14 +1,17 @@
 """Logging of all processes of the service, as text or JSON."""
 
+import contextlib
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol, TextIO
 
 from pydantic import field_validator
 
@@ -75,8 +78,39 @@ def parse_trace_id(trace_parent: str) -> str:
     return found[1] if found else ""
 
 
+class LineFormatter(Protocol):
+    """Formats lines of frequent events without a record and without looking for secrets."""
+
+    def line_start(self, level: str, logger: str, event: str) -> str:
+        """Return what lines of the same event have in common; `event` is its beginning."""
+        ...
+
+    def line(self, created_s: float, start: str, event: str, fields: Mapping[str, str]) -> str:
+        """Return a line.
+
+        Args:
+            created_s: time of the event, in seconds since the Unix epoch.
+            start: result of `line_start`.
+            event: rest of the event's text, in ASCII and without quotes, backslashes and controls.
+            fields: further fields; the same characters are allowed in their values.
+        """
+        ...
+
+
 class JsonFormatter(logging.Formatter):
     """Formats a record as a JSON object: `ts`, `level`, `logger`, `event` and bound fields."""
+
+    def line_start(self, level: str, logger: str, event: str) -> str:
+        """Return what lines of the same event have in common; see `LineFormatter`."""
+        common = {"level": level, "logger": logger, "event": event}
+        return json_codec.encode(common).decode()[1:-2]
+
+    def line(self, created_s: float, start: str, event: str, fields: Mapping[str, str]) -> str:
+        """Return a line; see `LineFormatter`."""
+        second, milliseconds = divmod(int(created_s * 1000), 1000)
+        ts = f"{_utc_second(second)}.{milliseconds:03d}+00:00"
+        noted = "".join([f',"{name}":"{value}"' for name, value in fields.items()])
+        return f'{{"ts":"{ts}",{start}{event}"{noted}}}'
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without secrets."""
@@ -103,6 +137,17 @@ class HumanFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
+    def line_start(self, level: str, logger: str, event: str) -> str:
+        """Return what lines of the same event have in common; see `LineFormatter`."""
+        return f"{level:7s} {logger}: {event}"
+
+    def line(self, created_s: float, start: str, event: str, fields: Mapping[str, str]) -> str:
+        """Return a line; see `LineFormatter`."""
+        second, milliseconds = divmod(int(created_s * 1000), 1000)
+        noted = " ".join([f"{name}={value}" for name, value in fields.items()])
+        text = f"{_local_second(second)},{milliseconds:03d} {start}{event}"
+        return f"{text} [{noted}]" if noted else text
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without secrets."""
         text = super().format(record)
@@ -110,6 +155,60 @@ class HumanFormatter(logging.Formatter):
         if noted and not record.exc_info:
             text = f"{text} [{noted}]"
         return REDACTOR.redact_text(text)
+
+
+@lru_cache(maxsize=2)
+def _utc_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=2)
+def _local_second(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Writes records immediately, and lines of frequent events in batches.
+
+    Buffered lines are written before the next record, and when the process exits normally, so that
+    all lines are in the order of their events.
+
+    Args:
+        stream: stream to write to.
+        line_formatter: formatter of the lines.
+    """
+
+    def __init__(self, stream: TextIO, line_formatter: LineFormatter) -> None:
+        super().__init__(stream)
+        self.line_formatter: Final = line_formatter
+        self._lines: list[str] = []
+
+    def buffer_line(self, line: str) -> int:
+        """Add a line to the buffer, which `flush` writes; return the number of buffered lines."""
+        self._lines.append(line)
+        return len(self._lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the buffered lines and a record."""
+        self._write_lines()
+        super().emit(record)
+
+    def flush(self) -> None:
+        """Write the buffered lines."""
+        self._write_lines()
+        super().flush()
+
+    def _write_lines(self) -> None:
+        with self.lock or contextlib.nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join([f"{line}{self.terminator}" for line in lines]))
+
+
+def installed_handler() -> LogHandler | None:
+    """Return the handler of `set_up_logging`; None if it was not called, as in tests."""
+    handlers = logging.getLogger().handlers
+    return next((one for one in handlers if isinstance(one, LogHandler)), None)
 
 
 def set_up_logging() -> None:
@@ -122,8 +221,9 @@ def set_up_logging() -> None:
     is_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if is_json else HumanFormatter())
+    formatter = JsonFormatter() if is_json else HumanFormatter()
+    handler = LogHandler(sys.stderr, formatter)
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""The fast lane: hot reads are answered without the framework."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import devnet, fan_out, import_time, memory, nats_reads, network, rest
+from bench import devnet, fan_out, import_time, memory, nats_reads, network, polling, rest
 from bench.measurement import Measurement, environment
 from bench.sizes import FULL, QUICK, Run, Sizes
 
@@ -19,6 +19,7 @@ PARTS: Final[Mapping[str, Callable[[Run], AsyncGenerator[Measurement]]]] = {
     "subscribers": fan_out.measure,
     "network": network.measure,
     "memory": memory.measure,
+    "capacity": polling.measure,
     "import": import_time.measure,
 }
 

@@ -106,9 +106,9 @@ async def _measure(
     what = f"head to {count} subscriber{'s' * (count > 1)} of {kind}, beyond the chain read"
     # Each subscriber received an event and a bare message of the same size.
     costs = {
-        f"{name}-nats-cpu-s": used_s / (2 * count * len(heads.published_s)),
-        f"{name}-event-bytes": float(max(heads.event_bytes.values())),
-        f"{name}-nats-rss-mb": rss_mb_each,
+        f"subscribers-{kind}-nats-cpu-s": used_s / (2 * count * len(heads.published_s)),
+        f"subscribers-{kind}-event-bytes": float(max(heads.event_bytes.values())),
+        f"subscribers-{kind}-nats-rss-mb": rss_mb_each,
     }
 
     def pair(share: float) -> Pair:

@@ -32,18 +32,18 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
                 pair = await _compare(connection, in_flight, turns, per_turn)
                 after_s = product.cpu_s()
                 reads = turns * per_turn
-                name = f"nats-neurons-{in_flight}"
+                worker_s, nats_s = (after_s[of] - before_s[of] for of in ("worker", "nats"))
                 yield Measurement(
-                    name,
+                    f"nats-neurons-{in_flight}",
                     f"NATS latest neurons, {in_flight} in flight",
                     "bare nats-py responder, same bytes",
                     Pair(pair.ours * _MS_PER_S, pair.bare * _MS_PER_S, pair.ratio),
                     "ms",
                     Target(1.1) if in_flight == max(IN_FLIGHT) else None,
                     {
-                        f"{name}-worker-cpu-s": (after_s["worker"] - before_s["worker"]) / reads,
+                        "nats-neurons-worker-cpu-s": worker_s / reads,
                         # The server carries the bare responder's replies too.
-                        f"{name}-nats-cpu-s": (after_s["nats"] - before_s["nats"]) / (2 * reads),
+                        "nats-neurons-nats-cpu-s": nats_s / (2 * reads),
                     },
                 )
         finally:

@@ -6,6 +6,7 @@ an idle worker for the rest of the 12 s.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -38,7 +39,7 @@ IDLE_S: Final = 3.0
 """Seconds for which an idle worker is measured."""
 DECODED: Final = 20
 """Number of times that the answers of a subnet are decoded in one turn."""
-PUBLISHED_WITHIN_S: Final = 300.0
+PUBLISHED_WITHIN_S: Final = 90.0
 _BYTES_PER_MB: Final = 1e6
 _MS_PER_S: Final = 1000
 _PERCENT: Final = 100
@@ -132,8 +133,20 @@ class Network:
     events: EventTimes
 
     async def blocks(self, count: int, workers: Sequence[WorkerProcess]) -> list[BlockCost]:
-        """Make some blocks, and return what each took; the first one warms up."""
-        return [await self._block(workers) for _ in range(count + 1)][1:]
+        """Make some blocks, and return what each took; the first one warms up.
+
+        A block that is not published in time, since the machine does too much else, is left out.
+
+        Raises:
+            TimeoutError: this was so for half of the blocks.
+        """
+        costs: list[BlockCost] = []
+        for _ in range(2 * (count + 1)):
+            with contextlib.suppress(TimeoutError):
+                costs.append(await self._block(workers))
+            if len(costs) > count:
+                return costs[1:]
+        raise TimeoutError(f"of {2 * (count + 1)} blocks only {len(costs)} were published in time")
 
     async def idle_share(self, workers: Sequence[WorkerProcess]) -> float:
         """Return the share of a core that all workers use between blocks."""
@@ -172,7 +185,11 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
     extra = run.sizes.subnets - len(SUBNETS)
     netuids = [plan.netuid for plan in SUBNETS]
     netuids += range(FIRST_EXTRA_NETUID, FIRST_EXTRA_NETUID + extra)
-    settings = {"PYLON_TRACKED_NETUIDS": json.dumps(netuids), **ON_DEMAND_SETTINGS}
+    settings = {
+        "PYLON_TRACKED_NETUIDS": json.dumps(netuids),
+        "PYLON_CHAIN_TIMEOUT_SECONDS": str(PUBLISHED_WITHIN_S),
+        **ON_DEMAND_SETTINGS,
+    }
     options = ("--neurons=256", f"--extra-subnets={extra}", "--keep-blocks=64")
     run.report(f"network: starting a chain of {len(netuids)} subnets")
     async with (

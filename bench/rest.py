@@ -11,6 +11,7 @@ from bench.baselines import NOT_MODIFIED
 from bench.deployment import BLOCK_PATH, HEALTH_PATH, NEURONS_PATH, Deployment, deployment
 from bench.measurement import Measurement, Target
 from bench.pairs import paired
+from bench.processes import cpu_s
 from bench.sizes import Run
 from bench.wrk import Load, LoadError, generate
 
@@ -20,6 +21,7 @@ COMPARED_CONNECTIONS: Final = 16
 MAX_ATTEMPTS: Final = 5
 """Maximum number of runs of one turn, of which a new block spoils some."""
 MAX_BYTES_OF_304: Final = 1_000
+_US_PER_S: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ async def _compare(
 ) -> list[Measurement]:
     bare_url = product.bare.url + read.bare_path
     turns: list[tuple[Load, Load]] = []
+    cpu: list[tuple[float, float]] = []
     used_s: Counter[str] = Counter()
     requests = 0
     for _ in range(run.sizes.turns):
@@ -75,27 +78,43 @@ async def _compare(
         after_s = product.cpu_s()
         used_s.update({name: after_s[name] - before_s[name] for name in after_s})
         requests += ours.requests
-        turns.append((ours, await generate(bare_url, connections, run.sizes.load_s)))
+        bare_before_s = cpu_s(product.bare.pid)
+        bare = await generate(bare_url, connections, run.sizes.load_s)
+        bare_s = cpu_s(product.bare.pid) - bare_before_s
+        turns.append((ours, bare))
+        ours_s = after_s["bridge"] - before_s["bridge"]
+        cpu.append((ours_s / ours.requests * _US_PER_S, bare_s / bare.requests * _US_PER_S))
     name = f"rest-{read.name}-{connections}"
-    what, bare = f"REST {read.name}, {connections} connections", "bare uvicorn, same response"
+    what = f"REST {read.name}, {connections} connection{'s' * (connections > 1)}"
+    reference = "bare uvicorn, same response"
     has_target = connections == COMPARED_CONNECTIONS
     return [
         Measurement(
             name,
             what,
-            bare,
+            reference,
             paired([(ours.per_s, bare.per_s) for ours, bare in turns]),
             "requests/s",
             Target(read.at_least, at_least=True) if has_target else None,
-            {f"{name}-{part}-cpu-s": used_s[part] / requests for part in used_s},
+            {f"rest-{read.name}-{part}-cpu-s": used_s[part] / requests for part in used_s}
+            if has_target
+            else {},
         ),
         Measurement(
             f"{name}-p99",
             f"{what}, 99th percentile",
-            bare,
+            reference,
             paired([(ours.p99_ms, bare.p99_ms) for ours, bare in turns]),
             "ms",
             Target(1.5) if has_target and read.name == "neurons" else None,
+        ),
+        # Other load on the machine changes it least.
+        Measurement(
+            f"{name}-cpu",
+            f"{what}, CPU time of the bridge per request",
+            reference,
+            paired(cpu),
+            "µs",
         ),
     ]
 

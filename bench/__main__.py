@@ -1,154 +1,84 @@
-"""`python -m bench [devnet | import]`: measure, and print one line for each ratio."""
+"""`python -m bench`: measure, and print one line for each ratio."""
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
-import time
-from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import client_import, devnet
-from bench.baselines import ECHO_SUBJECT
-from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
-from bench.keep_alive import KeepAlive
-from bench.pairs import Ask, Pair, compare, paired
-from pylon.chain.queries.neuron_queries import Neurons
-from pylon.chain.subtensor_reader import SubtensorReader
-from pylon_client.contract import json_codec
-from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject
-from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.events.feed import EventFeed, event_log_via_worker
-from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
+from bench import devnet, fan_out, import_time, memory, nats_reads, network, polling, rest
+from bench.measurement import Measurement, environment
+from bench.sizes import FULL, QUICK, Run, Sizes
 
-AT_ONCE: Final = 16
-BLOCKS: Final = 12
-CHAIN_TIMEOUT_S: Final = 30.0
-FETCH: Final = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
+PARTS: Final[Mapping[str, Callable[[Run], AsyncGenerator[Measurement]]]] = {
+    "rest": rest.measure,
+    "nats": nats_reads.measure,
+    "subscribers": fan_out.measure,
+    "network": network.measure,
+    "memory": memory.measure,
+    "capacity": polling.measure,
+    "import": import_time.measure,
+}
 
 
-async def measure_rest(running: Deployment, at_once: int) -> Pair:
-    """Compare the latest neurons over REST with the same bytes from a bare uvicorn."""
-    async with AsyncExitStack() as stack:
-
-        async def asks(url: str) -> list[Ask]:
-            clients = [KeepAlive(url, NEURONS_PATH) for _ in range(at_once)]
-            return [(await stack.enter_async_context(client)).get for client in clients]
-
-        ours, bare = await asks(running.bridge_url), await asks(running.bare_url)
-        return await compare(ours, bare, asks_per_round=10 * at_once)
-
-
-async def measure_nats(connection: NatsConnection, at_once: int) -> Pair:
-    """Compare the latest neurons over NATS with the same bytes from a bare responder."""
-    subject = str(OpenSubject(NetUid(NETUID), "neurons.latest"))
-
-    async def ours() -> object:
-        return await connection.nats.request(subject, b"", timeout=CHAIN_TIMEOUT_S)
-
-    async def bare() -> object:
-        return await connection.nats.request(ECHO_SUBJECT, b"", timeout=CHAIN_TIMEOUT_S)
-
-    return await compare([ours] * at_once, [bare] * at_once, asks_per_round=10 * at_once)
-
-
-async def measure_blocks(running: Deployment, connection: NatsConnection) -> Pair:
-    """Compare the time from a new head to its neurons at a subscriber with the chain read alone."""
-    chain = SubtensorReader(running.devnet.url)
-    netuid = NetUid(NETUID)
-    announced_s: dict[BlockNumber, float] = {}
-
-    async def note_heads() -> None:
-        async for number in chain.subscribe_heads(silence_s=CHAIN_TIMEOUT_S):
-            announced_s.setdefault(number, time.perf_counter())
-
-    noting = asyncio.create_task(note_heads())
-    rounds: list[tuple[float, float]] = []
-    feed = EventFeed(
-        connection, [str(NeuronsEventSubject(netuid))], event_log_via_worker(connection)
-    )
-    try:
-        async with feed:
-            async for event in feed:
-                arrived_s = time.perf_counter()
-                if event.block.number in announced_s:
-                    began_s = time.perf_counter()
-                    block = await chain.block(event.block.number, timeout_s=CHAIN_TIMEOUT_S)
-                    await chain.timestamp(block, timeout_s=CHAIN_TIMEOUT_S)
-                    neurons = await chain.query(Neurons(netuid), block, timeout_s=CHAIN_TIMEOUT_S)
-                    json_codec.encode(neurons)
-                    read_s = time.perf_counter() - began_s
-                    rounds.append((arrived_s - announced_s[event.block.number], read_s))
-                if len(rounds) == BLOCKS:
-                    break
-    finally:
-        noting.cancel()
-        await asyncio.gather(noting, return_exceptions=True)
-        await chain.close()
-    return paired(rounds)
-
-
-async def count_fetches(running: Deployment) -> float:
-    """Return the chain reads per block of the subnet, from the node's log of all requests."""
-    requests = await running.devnet.control("GET", "/requests")
-    fetches = Counter(
-        request["block_number"]
-        for request in requests
-        if request["method"] == FETCH and request["params"][:1] == [NETUID]
-    )
-    return fetches.total() / len(fetches)
-
-
-def _show(what: str, pair: Pair) -> None:
-    ours_ms, bare_ms = pair.ours_s * 1000, pair.bare_s * 1000
-    sys.stdout.write(f"{what:<58}{pair.ratio:6.2f}   {ours_ms:8.2f} ms / {bare_ms:8.2f} ms\n")
-    sys.stdout.flush()
-
-
-async def _measure_product(folder: Path) -> None:
-    async with deployment(folder) as running:
-        connection = await connect(ConnectionOptions((running.nats_url,), name="bench"))
-        sys.stdout.write(f"256 neurons are {running.body_bytes} bytes. Medians; less is better.\n")
-        for at_once in (1, AT_ONCE):
-            pair = await measure_rest(running, at_once)
-            _show(f"REST latest neurons / bare uvicorn, {at_once} at once", pair)
-        for at_once in (1, AT_ONCE):
-            pair = await measure_nats(connection, at_once)
-            _show(f"NATS latest neurons / bare nats-py echo, {at_once} at once", pair)
-        # Before the chain is read for the comparison, which counts too.
-        fetches = await count_fetches(running)
-        sys.stdout.write(f"{'chain fetches per block / 1':<58}{fetches:6.2f}\n")
-        _show("block to subscriber / chain read alone", await measure_blocks(running, connection))
-        await connection.close()
-
-
-def main() -> None:
-    """Measure the product, within about a minute, the devnet alone, in two, or an import."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the chosen parts; return 1 if one failed."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures what Pylon costs against the bare parts that it is made of, and "
-        "prints one line for each ratio. Takes about a minute; docs/performance.md explains it.",
+        "prints one line for each ratio; docs/performance.md explains them.",
     )
-    parts = parser.add_subparsers(dest="part")
-    parts.add_parser("import", help="the client's import, beside that of its dependencies")
-    alone = parts.add_parser(
+    names = list(PARTS)
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="measure these")
+    parser.add_argument("--list", action="store_true", help="print the names of the parts")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer turns")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    alone = parser.add_subparsers(dest="part").add_parser(
         "devnet", help="the simulated chain alone: requests, memory, and the pace of its blocks"
     )
     alone.add_argument(
         "--seconds", type=float, default=30.0, help="how long the pace is watched (default: 30)"
     )
-    chosen = parser.parse_args()
-    if chosen.part == "import":
-        _show("import of the client / of its dependencies", client_import.measure())
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        if chosen.part == "devnet":
+    chosen = parser.parse_args(argv)
+    if chosen.list:
+        for name in names:
+            sys.stdout.write(f"{name:<14}{(sys.modules[PARTS[name].__module__].__doc__ or '')}\n")
+        return 0
+    if chosen.part == "devnet":
+        with tempfile.TemporaryDirectory() as folder:
             asyncio.run(devnet.run(Path(folder), chosen.seconds))
-        else:
-            asyncio.run(_measure_product(Path(folder)))
+        return 0
+    return run_parts(chosen.only or names, QUICK if chosen.quick else FULL, as_json=chosen.json)
+
+
+def run_parts(names: Sequence[str], sizes: Sizes, *, as_json: bool) -> int:
+    """Run some parts; a part that fails does not end the others.
+
+    Returns:
+        1 if a part failed, else 0.
+    """
+    failed = 0
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                asyncio.run(_run_part(name, Run(Path(folder), sizes), as_json=as_json))
+            except Exception as error:  # noqa: BLE001 -- the other parts are still measured
+                sys.stderr.write(f"{name}: failed: {type(error).__name__}: {error}\n")
+                failed = 1
+    return failed
+
+
+async def _run_part(name: str, run: Run, *, as_json: bool) -> None:
+    async for measurement in PARTS[name](run):
+        line = measurement.as_line()
+        if as_json:
+            line = json.dumps(measurement.as_object(environment()))
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -205,7 +205,7 @@ def _netuid(netuid: int) -> str:
 
 
 def _show_rate(what: str, pair: Pair) -> None:
-    _show(what, pair.ratio, f"{1 / pair.ours_s:,.0f} / {1 / pair.bare_s:,.0f} per second")
+    _show(what, pair.ratio, f"{1 / pair.ours:,.0f} / {1 / pair.bare:,.0f} per second")
 
 
 def _show(what: str, ratio: float, details: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -16,10 +16,16 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Medians of both ways, in seconds, and of their ratios in each turn."""
+    """Medians of both ways, and of their ratios in each turn.
 
-    ours_s: float
-    bare_s: float
+    Attributes:
+        ours: of Pylon.
+        bare: of the reference, in the same unit.
+        ratio: median of the ratios, which need not be the ratio of the medians.
+    """
+
+    ours: float
+    bare: float
     ratio: float
 
 
@@ -29,34 +35,37 @@ async def compare(
     *,
     asks_per_round: int,
     clocks: tuple[Clock, Clock] = (time.perf_counter, time.perf_counter),
+    rounds: int = ROUNDS,
 ) -> Pair:
-    """Return the time per response of two ways, each with as many concurrent callers as members.
+    """Return the seconds per response of two ways, with as many concurrent callers as members.
 
     Args:
         ours: the callers of Pylon.
         bare: the callers of the bare part.
         asks_per_round: number of requests per turn, for each way.
         clocks: the clock of each way.
+        rounds: number of turns.
     """
     for ask in (*ours, *bare):
         for _ in range(WARM_UP):
             await ask()
-    rounds = [
-        (
-            await _time_per_ask(ours, asks_per_round, clocks[0]),
-            await _time_per_ask(bare, asks_per_round, clocks[1]),
-        )
-        for _ in range(ROUNDS)
-    ]
-    return paired(rounds)
+    return paired(
+        [
+            (
+                await _time_per_ask(ours, asks_per_round, clocks[0]),
+                await _time_per_ask(bare, asks_per_round, clocks[1]),
+            )
+            for _ in range(rounds)
+        ]
+    )
 
 
-def paired(rounds: list[tuple[float, float]]) -> Pair:
+def paired(rounds: Sequence[tuple[float, float]]) -> Pair:
     """Return the medians of turns of two measurements each."""
     return Pair(
-        ours_s=median(ours_s for ours_s, _ in rounds),
-        bare_s=median(bare_s for _, bare_s in rounds),
-        ratio=median(ours_s / bare_s for ours_s, bare_s in rounds),
+        ours=median(ours for ours, _ in rounds),
+        bare=median(bare for _, bare in rounds),
+        ratio=median(ours / bare for ours, bare in rounds),
     )
 
 

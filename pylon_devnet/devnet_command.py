@@ -13,6 +13,7 @@ from pylon_devnet.devnet_options import MIN_BLOCK_TIME_S, DevnetOptions
 from pylon_devnet.runtime.runtime_names import NEWEST, RUNTIMES
 
 MAX_PORT = 65_535
+MAX_EXTRA_SUBNETS = 1_000
 _STATE_FOLDER_ERRORS = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 DEVNET_EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. The keys of the devnet are "
@@ -58,6 +59,9 @@ def devnet(
         int | None,
         typer.Option(min=16, max=256, help="Neurons of every subnet, a quarter validators."),
     ] = None,
+    extra_subnets: Annotated[
+        int, typer.Option(min=0, max=MAX_EXTRA_SUBNETS, help="Additional small subnets, from 101.")
+    ] = 0,
     tempo: Annotated[
         int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
     ] = 360,
@@ -83,6 +87,7 @@ def devnet(
             runtime=runtime,
             keep_blocks=keep_blocks,
             past_blocks=past_blocks,
+            extra_subnets=extra_subnets,
             neurons=neurons,
             tempo_blocks=tempo,
             active=not still,

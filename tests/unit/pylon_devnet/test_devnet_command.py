@@ -47,7 +47,7 @@ def test_each_option_is_passed_on(command: Command, tmp_path: Path) -> None:
     text = (
         f"--host 0.0.0.0 --port 1 --block-time 0.5 --state {tmp_path} --fresh --seed 2 "
         "--control-port 3 --runtime finney-424 --keep-blocks 4 --past-blocks 5 --neurons 20 "
-        "--tempo 6 --still"
+        "--extra-subnets 7 --tempo 6 --still"
     )
     assert command(*text.split()).exit_code == 0
     assert command.options == DevnetOptions(
@@ -61,6 +61,7 @@ def test_each_option_is_passed_on(command: Command, tmp_path: Path) -> None:
         runtime="finney-424",
         keep_blocks=4,
         past_blocks=5,
+        extra_subnets=7,
         neurons=20,
         tempo_blocks=6,
         active=False,

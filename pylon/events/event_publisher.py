@@ -81,6 +81,9 @@ class EventPublisher:
                     headers.CONTRACT: CONTRACT_VERSION,
                     **({headers.STORED_PARTS: stored_parts} if stored_parts else {}),
                     **({headers.GENESIS: genesis} if genesis else {}),
+                    **(
+                        {headers.PUBLISHERS: " ".join(event.publishers)} if event.publishers else {}
+                    ),
                 },
                 expected_sequence=self._last_sequence_by_subject[event.subject],
             )

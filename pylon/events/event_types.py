@@ -1,11 +1,12 @@
 """Events of the event stream: how each kind is built, and where it is published."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import NetUid
+from pylon_client.contract.types import NetUid, PublisherId
 from pylon_client.events.stored_events import FeedEvent
 
 
@@ -30,10 +31,17 @@ class EventSink(Protocol):
         ...
 
 
-def block_event(info: BlockInfo) -> FeedEvent:
-    """Return the event of a new block; its body is that of the REST response."""
+def block_event(info: BlockInfo, publishers: Iterable[PublisherId] = ()) -> FeedEvent:
+    """Return the event of a new block; its body is that of the REST response.
+
+    Args:
+        info: the block.
+        publishers: the workers that publish the subnets of this block.
+    """
     block = Block(number=info.number, hash=info.hash)
-    return FeedEvent(str(BlockEventSubject()), block, json_codec.encode(info))
+    return FeedEvent(
+        str(BlockEventSubject()), block, json_codec.encode(info), publishers=tuple(publishers)
+    )
 
 
 def neurons_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:

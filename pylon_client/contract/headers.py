@@ -33,6 +33,10 @@ BLOCK_NUMBER: Final = "Pylon-Block-Number"
 BLOCK_HASH: Final = "Pylon-Block-Hash"
 GENESIS: Final = "Pylon-Genesis"
 """Of an event: the hash of the chain's first block."""
+PUBLISHERS: Final = "Pylon-Publishers"
+"""Of a block event: the ids of the workers that publish the subnets of this block, with spaces.
+
+Without it, the publisher of the block publishes all subnets, as versions without the header do."""
 LOST_BLOCKS: Final = "Pylon-Lost-Blocks"
 """Of a stored event: the number of blocks right before it that are no longer stored."""
 ACCEPT_PARTS: Final = "Pylon-Accept-Parts"

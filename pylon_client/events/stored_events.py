@@ -16,8 +16,9 @@ from pylon_client.contract.subjects import (
     OpenSubject,
     ReplaySubject,
     parse_subject,
+    validate_publisher_id,
 )
-from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
+from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber, PublisherId
 from pylon_client.nats.nats_connection import NatsConnection
 
 REPLAY_TIMEOUT_S: Final = 10.0
@@ -40,6 +41,8 @@ class FeedEvent:
         stored_parts: sequences in the event stream that hold the body, if it is too large for one
             message; `body` is empty then. Readers of a feed never get such an event.
         genesis: hash of the chain's first block; empty from workers of older versions.
+        publishers: of a block event: the workers that publish the subnets of this block; empty from
+            workers of older versions.
     """
 
     subject: str
@@ -48,6 +51,7 @@ class FeedEvent:
     lost: range = NO_LOST_BLOCKS
     stored_parts: tuple[int, ...] = ()
     genesis: str = ""
+    publishers: tuple[PublisherId, ...] = ()
 
 
 class EventLogReader(Protocol):
@@ -113,6 +117,9 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
         lost_blocks = _parse_number(headers.get(wire_headers.LOST_BLOCKS, "0"))
         genesis = headers.get(wire_headers.GENESIS, "")
+        publishers = tuple(
+            map(validate_publisher_id, headers.get(wire_headers.PUBLISHERS, "").split())
+        )
         kept_parts = tuple(map(_parse_number, headers.get(wire_headers.STORED_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
@@ -125,6 +132,7 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         range(number - lost_blocks, number),
         kept_parts,
         genesis,
+        publishers,
     )
 
 

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 class NeuronsEventPublisher:
     """Publishes snapshots in order, and after each one the changes from the one before it.
 
-    At the start, the changes continue after the newest stored ones, so that a publisher that ended
-    between a snapshot and its changes leaves no gap. Without a stored snapshot, the first one has
-    no changes.
+    At the start and after `resume`, the changes continue after the newest stored ones, so that a
+    publisher that ended between a snapshot and its changes leaves no gap. Without a stored
+    snapshot, the first one has no changes.
 
     Args:
         netuid: the subnet.
@@ -31,6 +31,11 @@ class NeuronsEventPublisher:
         self._has_resumed = False
         self._previous: FeedEvent | None = None
 
+    def resume(self) -> None:
+        """Continue after the stored events, since another worker may have published some."""
+        self._has_resumed = False
+        self._previous = None
+
     async def publish(self, snapshot: FeedEvent) -> None:
         """Return when the stream has stored a snapshot and its changes.
 
@@ -38,12 +43,12 @@ class NeuronsEventPublisher:
             FailureError: NATS_UNAVAILABLE; publishing the same snapshot again is safe.
         """
         if not self._has_resumed:
-            await self._resume()
+            await self._find_previous()
             self._has_resumed = True
         await self._sink.publish(snapshot)
         await self._publish_changes(snapshot)
 
-    async def _resume(self) -> None:
+    async def _find_previous(self) -> None:
         """Find the newest snapshot with published changes, and publish the changes after it."""
         last = await self._sink.last_block(str(ChangesEventSubject(self._netuid)))
         if last is not None:

@@ -14,18 +14,19 @@ MAX_DELAY_S: Final = 2.0
 """Maximum delay between two attempts, in seconds."""
 
 
-def retry_stream_request(progress: PublishProgress, action: str) -> AsyncRetrying:
+def retry_stream_request(action: str, progress: PublishProgress | None = None) -> AsyncRetrying:
     """Return the attempts of a request to the event stream; they end with success or cancellation.
 
     The first failure in a row is logged as a warning.
 
     Args:
-        progress: records that the publisher waits for NATS.
         action: the request in the log, such as "publish block 7".
+        progress: records that the publisher waits for NATS.
     """
 
     def log_failure(state: RetryCallState) -> None:
-        progress.mark_active()
+        if progress is not None:
+            progress.mark_active()
         error = None if state.outcome is None else state.outcome.exception()
         level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
         logger.log(level, "Could not %s: %s; retrying", action, error)

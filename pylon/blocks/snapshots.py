@@ -7,6 +7,7 @@ or an error.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,6 +65,9 @@ class Snapshots:
     """The newest snapshot of each event subject.
 
     One thread may write while others read: each field is replaced atomically.
+
+    Attributes:
+        requests: number of requests for a fresh snapshot by subject; one thread counts them.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Snapshots:
             max_silence_s: seconds after the head's last advance for which snapshots are fresh.
             clock_s: monotonic time, in seconds.
         """
+        self.requests = Counter[str]()
         self._max_silence_s = max_silence_s
         self._clock_s = clock_s
         self._by_subject: dict[str, Snapshot] = {}
@@ -152,6 +157,7 @@ class Snapshots:
 
     def get_fresh(self, subject: str) -> Snapshot | None:
         """Return a subject's newest snapshot, if it is fresh."""
+        self.requests[subject] += 1
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 
 from pylon.blocks.head_tracker import HeadTracker
 from pylon.blocks.publish_progress import PublishProgress
-from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 
 logger = logging.getLogger(__name__)
@@ -14,9 +13,6 @@ logger = logging.getLogger(__name__)
 MAX_BACKFILL_BLOCKS: Final = 300
 """Maximum distance from the head, in blocks, at which missed blocks are published: a node without
 an archive keeps about as many states."""
-MAX_NEURONS_BACKFILL_BLOCKS: Final = EVENTS.max_msgs_per_subject
-"""Maximum distance from the head, in blocks, at which missed blocks get snapshots: the event stream
-stores as many events of a subject."""
 MAX_REORG_BLOCKS: Final = 100
 """Maximum depth of a reorg, in blocks; a lower head belongs to a chain that was restarted."""
 
@@ -24,16 +20,8 @@ MAX_REORG_BLOCKS: Final = 100
 class BlockSink(Protocol):
     """Receives each block in order, one at a time."""
 
-    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
-        """Process a block.
-
-        Args:
-            number: number of the block.
-            with_neurons: whether its snapshots are needed as well.
-
-        Returns:
-            False if a reorg has removed the block.
-        """
+    async def __call__(self, number: BlockNumber) -> bool:
+        """Process a block; return False if a reorg has removed it."""
         ...
 
 
@@ -91,8 +79,7 @@ class BlockWatcher:
                 number = BlockNumber(missed.start)
                 if self._last is not None and number > self._last + 1:
                     self._drop(range(self._last + 1, number))
-                with_neurons = head - number < MAX_NEURONS_BACKFILL_BLOCKS
-                if not await self._sink(number, with_neurons=with_neurons):
+                if not await self._sink(number):
                     break
                 self._last = number
                 self._progress.mark_published()

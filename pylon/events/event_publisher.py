@@ -109,6 +109,8 @@ class EventPublisher:
             found[headers.PARENT_HASH] = event.parent_hash
             if (head := self._head()) is not None:
                 found[headers.HEAD] = head.encode()
+        if event.publishers:
+            found[headers.PUBLISHERS] = " ".join(event.publishers)
         return found
 
     async def _is_stored_or_newer(self, event: FeedEvent) -> bool:

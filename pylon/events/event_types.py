@@ -1,5 +1,6 @@
 """Events of the event stream: how each kind is built, and where it is published."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from pylon_client.contract import json_codec
@@ -10,7 +11,7 @@ from pylon_client.contract.subjects import (
     NeuronsEventSubject,
     parse_subject,
 )
-from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, PublisherId
 from pylon_client.events.stored_events import FeedEvent
 
 
@@ -45,11 +46,23 @@ class EventSink(Protocol):
         ...
 
 
-def block_event(info: BlockInfo, parent_hash: BlockHash) -> FeedEvent:
-    """Return the event of a new block; its body is that of the REST response."""
+def block_event(
+    info: BlockInfo, parent_hash: BlockHash, publishers: Iterable[PublisherId] = ()
+) -> FeedEvent:
+    """Return the event of a new block; its body is that of the REST response.
+
+    Args:
+        info: the block.
+        parent_hash: the hash of its parent.
+        publishers: the workers that publish the subnets of this block.
+    """
     block = Block(number=info.number, hash=info.hash)
     return FeedEvent(
-        str(BlockEventSubject()), block, json_codec.encode(info), parent_hash=parent_hash
+        str(BlockEventSubject()),
+        block,
+        json_codec.encode(info),
+        parent_hash=parent_hash,
+        publishers=tuple(publishers),
     )
 
 

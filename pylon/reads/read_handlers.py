@@ -174,7 +174,7 @@ class ReadHandlers:
         block = await self._with_last_head(self._reader.latest_block())
         return Snapshot(block, await self._reader.query(query, block))
 
-    async def _query_at(self, query: Query[BaseModel], number: BlockNumber) -> Snapshot:
+    async def _query_at(self, query: AnyQuery, number: BlockNumber) -> Snapshot:
         block = await self._reader.block(number)
         if isinstance(query, Neurons):
             snapshot = self._snapshots.get_at(str(NeuronsEventSubject(query.netuid)), block)

@@ -210,6 +210,7 @@ class Worker:
             parts["binding to the chain"] = binder.run
             self._health.stream_monitor = publishing.streams
             self._health.leadership = publishing.leadership
+            snapshot_updater.on_event = publishing.shares.observe
             parts |= publishing.parts
         signing: SigningParts | None = None
         if self._settings.worker_role.signs:

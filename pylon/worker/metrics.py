@@ -142,6 +142,11 @@ class WorkerMetrics(ProcessMetrics):
         self.publisher_leader = self.callback_metric(
             "pylon_publisher_leader", "1 if this worker publishes blocks, else 0", "gauge"
         )
+        self.publisher_subnets = self.callback_metric(
+            "pylon_publisher_subnets",
+            "Number of tracked subnets whose neurons this worker publishes",
+            "gauge",
+        )
         self.publisher_stalls = self.callback_metric(
             "pylon_publisher_stalls",
             "Leaderships that ended because no block was published in time",

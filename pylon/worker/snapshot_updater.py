@@ -1,5 +1,6 @@
-"""Fills the snapshots of a worker from the event stream."""
+"""Fills the snapshots of a worker from the event stream, which also triggers its publishers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pylon.blocks.last_published import LastPublished
@@ -11,10 +12,11 @@ from pylon.worker.binding.chain_binder import ForeignStateError
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.events.feed import EventFeed
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import NatsConnection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SnapshotUpdater:
     """Stores the published blocks and the neurons of tracked subnets.
 
@@ -23,12 +25,14 @@ class SnapshotUpdater:
         snapshots: the snapshots to fill.
         guard: the chain of the state; for a reader without JetStream, it is bound here.
         last_published: the newest published block; for a reader without JetStream, it is set here.
+        on_event: receives each event, after its snapshot is stored.
     """
 
     settings: WorkerSettings
     snapshots: Snapshots
     guard: ChainGuard
     last_published: LastPublished
+    on_event: Callable[[FeedEvent], None] = lambda _: None
 
     async def run(self, connection: NatsConnection) -> None:
         """Follow the events until cancelled.
@@ -55,6 +59,7 @@ class SnapshotUpdater:
                     self.guard.bind(ChainIdentity("of the signers", event.genesis))
                 if (snapshot := parse_snapshot(event)) is not None:
                     self.snapshots.put(event.subject, snapshot)
+                    self.on_event(event)
                     if self.settings.uses_reader_user and event.subject == str(BlockEventSubject()):
                         self.last_published.observe(
                             event.block.number

@@ -38,6 +38,10 @@ PARENT_HASH: Final = "Pylon-Parent-Hash"
 HEAD: Final = "Pylon-Head"
 """Of a block's event: the number of the newest head that the publisher knows, and the milliseconds
 for which it counts as the newest one, as `7123 36000`."""
+PUBLISHERS: Final = "Pylon-Publishers"
+"""Of a block event: the ids of the workers that publish the subnets of this block, with spaces.
+
+Without it, the publisher of the block publishes all subnets, as versions without the header do."""
 LOST_BLOCKS: Final = "Pylon-Lost-Blocks"
 """Of a stored event: the number of blocks right before it that are no longer stored."""
 ACCEPT_PARTS: Final = "Pylon-Accept-Parts"

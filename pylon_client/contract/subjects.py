@@ -16,6 +16,7 @@ from pylon_client.contract.types import (
     JobKind,
     MechanismId,
     NetUid,
+    PublisherId,
 )
 
 CONTRACT_VERSION: Final = "v1"
@@ -47,6 +48,8 @@ ALL_JOBS: Final = f"{ROOT}.job.>"
 ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
 """Events between workers: the identities that each can sign for."""
+ALL_PUBLISHER_EVENTS: Final = f"{ROOT}.event.publisher.*"
+"""Heartbeats between workers that publish."""
 
 CHAIN_SEGMENT: Final = "chain"
 CANCEL_SEGMENT: Final = "cancel"
@@ -62,6 +65,7 @@ _NETUID = re.compile(r"0|[1-9][0-9]{0,4}")
 _PART = re.compile(r"[1-9][0-9]{0,5}")
 _MECHANISM = re.compile(r"0|[1-9][0-9]?")
 _JOB_ID = re.compile(r"[a-z2-7]{26}")
+_PUBLISHER_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class InvalidSubjectError(ValueError):
@@ -105,6 +109,17 @@ def validate_job_id(text: str) -> JobId:
     if not _JOB_ID.fullmatch(text):
         raise InvalidSubjectError(f"{text!r} is not a job's id")
     return JobId(text)
+
+
+def validate_publisher_id(text: str) -> PublisherId:
+    """Return the id of a publishing worker if it is valid: 8 hexadecimal digits.
+
+    Raises:
+        InvalidSubjectError: the id is not valid.
+    """
+    if not _PUBLISHER_ID.fullmatch(text):
+        raise InvalidSubjectError(f"{text!r} is not a publisher's id")
+    return PublisherId(text)
 
 
 def _parse_kind(text: str) -> JobKind:
@@ -333,6 +348,11 @@ def identity_jobs(name: IdentityName, kind: JobKind) -> str:
 def signer_event_subject(name: IdentityName) -> str:
     """Return the subject on which workers publish whether they can sign for an identity."""
     return f"{ROOT}.event.signer.{validate_identity_name(name)}"
+
+
+def publisher_event_subject(publisher: PublisherId) -> str:
+    """Return the subject of the heartbeats of a publishing worker."""
+    return f"{ROOT}.event.publisher.{validate_publisher_id(publisher)}"
 
 
 def identity_job_events(name: IdentityName) -> str:

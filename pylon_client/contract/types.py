@@ -56,6 +56,8 @@ AlphaPriceRao = NewType("AlphaPriceRao", int)
 MechanismId = NewType("MechanismId", int)
 """The index of a subnet's mechanism; most subnets have only mechanism 0."""
 JobId = NewType("JobId", str)
+PublisherId = NewType("PublisherId", str)
+"""A random id of a worker that publishes: 8 hexadecimal digits."""
 Revision = NewType("Revision", int)
 """The revision of a stored value, which increases with every change."""
 

@@ -22,8 +22,9 @@ from pylon_client.contract.subjects import (
     OpenSubject,
     ReplaySubject,
     parse_subject,
+    validate_publisher_id,
 )
-from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber
+from pylon_client.contract.types import MAX_BLOCK_NUMBER, BlockHash, BlockNumber, PublisherId
 from pylon_client.events.observed_head import ObservedHead
 from pylon_client.nats.nats_connection import NatsConnection
 
@@ -50,6 +51,8 @@ class FeedEvent:
         parent_hash: hash of a block's parent; empty for other events, for stored events that a
             worker returned, and from workers of older versions.
         head: the chain's head when the event of a block was sent; None like `parent_hash`.
+        publishers: of a block event: the workers that publish the subnets of this block; empty from
+            workers of older versions.
     """
 
     subject: str
@@ -60,6 +63,7 @@ class FeedEvent:
     genesis: str = ""
     parent_hash: str = ""
     head: ObservedHead | None = None
+    publishers: tuple[PublisherId, ...] = ()
 
 
 class EventLogReader(Protocol):
@@ -132,6 +136,9 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         parent_hash = headers.get(wire_headers.PARENT_HASH, "")
         head = headers.get(wire_headers.HEAD)
         observed_head = None if head is None else ObservedHead.decode(head)
+        publishers = tuple(
+            map(validate_publisher_id, headers.get(wire_headers.PUBLISHERS, "").split())
+        )
         kept_parts = tuple(map(_parse_number, headers.get(wire_headers.STORED_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
@@ -147,6 +154,7 @@ def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEv
         genesis,
         parent_hash,
         observed_head,
+        publishers,
     )
 
 

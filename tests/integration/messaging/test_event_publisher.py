@@ -36,7 +36,7 @@ async def publish_by_all(publishers: list[EventPublisher], event: FeedEvent) -> 
     """Publish an event by each publisher at once; each retries as in the product."""
     progress = PublishProgress()
     await asyncio.gather(
-        *(retry_stream_request(progress, "publish")(one.publish, event) for one in publishers)
+        *(retry_stream_request("publish", progress)(one.publish, event) for one in publishers)
     )
 
 

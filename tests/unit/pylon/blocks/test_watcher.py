@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pylon.blocks.head_tracker import HeadTracker
 from pylon.blocks.watcher import (
     MAX_BACKFILL_BLOCKS,
-    MAX_NEURONS_BACKFILL_BLOCKS,
     BlockWatcher,
     missed_blocks,
 )
@@ -25,16 +24,13 @@ class Published:
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
-        self.with_neurons: list[int] = []
         self.free = asyncio.Event()
         self.free.set()
         self._changed = asyncio.Condition()
 
-    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
+    async def __call__(self, number: BlockNumber) -> bool:
         await self.free.wait()
         self.numbers.append(number)
-        if with_neurons:
-            self.with_neurons.append(number)
         async with self._changed:
             self._changed.notify_all()
         return True
@@ -186,14 +182,6 @@ async def test_a_chain_that_recovers_in_time_was_not_lost() -> None:
         dead.cancel()
 
 
-async def test_only_recent_missed_blocks_get_snapshots() -> None:
-    chain, published = FakeChain(200), Published()
-    async with watching(heads_of(chain), published, 100):
-        await published.until(lambda numbers: 200 in numbers)
-    assert published.numbers == list(range(101, 201))
-    assert published.with_neurons == list(range(201 - MAX_NEURONS_BACKFILL_BLOCKS, 201))
-
-
 async def test_blocks_beyond_the_backfill_limit_are_dropped_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -225,7 +213,7 @@ async def test_a_block_removed_by_a_reorg_is_published_when_it_exists_again() ->
     heads = heads_of(chain)
     gone = asyncio.Event()
 
-    async def sink(number: BlockNumber, *, with_neurons: bool) -> bool:
+    async def sink(number: BlockNumber) -> bool:
         if number == 21 and not gone.is_set():
             chain.announcements.put_nowait(15)
             await eventually(lambda: heads.newest == 15)

@@ -56,10 +56,11 @@ def parts(head: Head, metrics: WorkerMetrics) -> Any:
 
 
 async def test_metrics_start_at_zero(parts: Any, metrics: WorkerMetrics) -> None:
-    assert set(parts.parts) == {"events", "streams", "last published block"}
+    assert set(parts.parts) == {"events", "neurons", "streams", "last published block"}
     value = metrics.registry.get_sample_value
     assert value("pylon_publisher_leader") == 0
     assert value("pylon_publisher_stalls_total") == 0
+    assert value("pylon_publisher_subnets") == 0
     assert value("pylon_skipped_neurons_total", {"netuid": "3"}) == 0
 
 

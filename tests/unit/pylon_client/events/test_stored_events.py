@@ -17,6 +17,16 @@ def test_an_event_contains_its_block(subject: str) -> None:
     assert (event.block.number, event.block.hash, event.lost) == (7, HASH, range(5, 7))
 
 
+def test_a_block_names_its_publishers() -> None:
+    sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
+    of_an_older_version = parse_event(BLOCK, sent, b"body")
+    assert of_an_older_version is not None
+    assert of_an_older_version.publishers == ()
+    event = parse_event(BLOCK, sent | {headers.PUBLISHERS: "0000000a 0000000b"}, b"body")
+    assert event is not None
+    assert event.publishers == ("0000000a", "0000000b")
+
+
 @pytest.mark.parametrize(
     "subject",
     [
@@ -40,6 +50,7 @@ def test_other_subjects_have_no_events(subject: str) -> None:
         *({headers.BLOCK_HASH: text} for text in ("", "0x07", HASH.upper(), f"{HASH}0")),
         *({headers.LOST_BLOCKS: text} for text in ("8", "-1", "x")),
         {headers.STORED_PARTS: "1 x"},
+        {headers.PUBLISHERS: "0000000a x"},
     ],
 )
 def test_invalid_headers_are_rejected(odd: dict[str, str]) -> None:

@@ -1,10 +1,10 @@
-"""Tasks that run until a stop event."""
+"""Tasks that run until a stop event, and tasks that finish together."""
 
 import asyncio
 
 import pytest
 
-from pylon.common.tasks import cancel_and_wait, run_until_stopped
+from pylon.common.tasks import cancel_and_wait, finish_all, run_until_stopped
 
 
 async def test_the_result_is_returned_if_no_stop_is_set() -> None:
@@ -40,3 +40,20 @@ async def test_cancelled_tasks_have_ended() -> None:
     await asyncio.sleep(0)
     await cancel_and_wait(tasks)
     assert all(task.cancelled() for task in tasks)
+
+
+async def test_a_failure_is_raised_after_all_work_has_ended() -> None:
+    ended: list[str] = []
+
+    async def fail() -> None:
+        raise ValueError("failed")
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        ended.append("work")
+        return "done"
+
+    with pytest.raises(ValueError, match="failed"):
+        await finish_all(fail(), work())
+    assert ended == ["work"]
+    assert await finish_all(work(), work(), asyncio.sleep(0, 1)) == ("done", "done", 1)

@@ -186,3 +186,25 @@ async def test_without_a_known_chain_writes_are_rejected() -> None:
         await SimulatedJobs(world, chain=Unreachable(world)).accept()
     assert refused.value.code is ErrorCode.CHAIN_UNAVAILABLE
     assert not any(key.startswith("job.") for key in world.store)
+
+
+async def test_the_same_content_joins_the_latest_job_of_an_older_version() -> None:
+    """Older workers store no digest with the latest job."""
+    system = SimulatedJobs(World())
+    first = await system.accept()
+    system.overwrite("lane.alice.weights.0", f'{{"number":1,"job_id":"{first.job_id}"}}'.encode())
+    assert (await system.accept()).job_id == first.job_id
+    second = await system.accept({KNOWN: 2.0})
+    assert second.job_id != first.job_id
+    assert (await system.stored(first)).job.superseded_by == second.job_id
+
+
+async def test_a_superseded_job_is_reported_at_once_and_its_marker_is_removed_later() -> None:
+    system = SimulatedJobs(World())
+    first = await system.accept()
+    await system.accept({KNOWN: 2.0})
+    assert (await system.stored(first)).job.state is JobState.SUPERSEDED
+    marker = f"open.alice.weights.{first.job_id}"
+    assert marker in system.world.store
+    await system.executor.execute(ALICE, first.job_id)
+    assert marker not in system.world.store

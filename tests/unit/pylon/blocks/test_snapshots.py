@@ -2,11 +2,13 @@
 
 import pytest
 
-from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, parse_snapshot
+from pylon.blocks.snapshots import Snapshot, Snapshots, parse_snapshot
+from pylon.common.freshness import MAX_LAG_BLOCKS
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.chain.fake_chain import block_of
 
@@ -127,3 +129,14 @@ def test_a_replaced_snapshot_is_still_found_at_its_block() -> None:
     assert snapshots.get_at(subject, block_of(11)) == Snapshot(block_of(11), b"newer")
     for unknown in (block_of(9), block_of(10, fork=1), block_of(11, fork=1)):
         assert snapshots.get_at(subject, unknown) is None
+
+
+def test_the_head_counts_as_the_newest_for_the_rest_of_the_limit_of_silence() -> None:
+    clock = Clock()
+    snapshots = snapshots_at(10, clock)
+    assert snapshots.observed_head is None
+    snapshots.observe_head(BlockNumber(10))
+    clock.now_s += 30
+    assert snapshots.observed_head == ObservedHead(BlockNumber(10), 6.0)
+    clock.now_s += 30
+    assert snapshots.observed_head == ObservedHead(BlockNumber(10), 0.0)

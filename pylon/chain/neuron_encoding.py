@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 RAO_PER_TOKEN: Final = 10**9
 MAX_CACHED_ADDRESSES: Final = 32_768
-"""Maximum number of remembered texts of IP addresses, about 8 MB: as many as the chain has neurons."""
+"""Maximum number of remembered texts of IP addresses: one per neuron of the chain, about 8 MB."""
 _IP_TYPE_V6: Final = 6
 
 RuntimeRecord = Mapping[str, Any]

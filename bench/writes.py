@@ -27,8 +27,8 @@ from tests.support.product.worker_process import READY, worker_process
 
 CALLERS: Final = 32
 """Number of identities, each of which writes its own weights."""
-ROUNDS: Final = 9
-WRITES_PER_ROUND: Final = 64
+ROUNDS: Final = 7
+WRITES_PER_ROUND: Final = 32
 """Writes of all callers together."""
 WEIGHTS: Final = 256
 """Weights of a write: those of a full subnet."""

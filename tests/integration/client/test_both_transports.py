@@ -211,7 +211,7 @@ async def test_every_read_has_a_reply(product: Product, transport: str, flavour:
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
         number = (await client.open_access.get_latest_block_info()).number
         instead = {"netuid": NetUid(2), "block_number": number, "hotkey": MINER_OF_SN2}
-        instead |= {"extrinsic_index": ExtrinsicIndex(0)}
+        instead |= {"since": number, "extrinsic_index": ExtrinsicIndex(0)}
 
         def call_all_blocking() -> None:
             with PylonClient(Config(**fields)) as blocking:

@@ -7,7 +7,7 @@ from pylon.blocks.publish_progress import PublishProgress
 from pylon.blocks.publish_retries import retry_stream_request
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
-from pylon.events.event_types import neurons_event
+from pylon.events.event_types import changes_event, neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
@@ -69,3 +69,13 @@ async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
     event = await EventLog(connection)(str(NeuronsEventSubject(NETUID)))
     assert event is not None
     assert event.body == LARGE
+
+
+async def test_large_changes_are_stored_whole_beside_their_neurons(
+    connection: NatsConnection,
+) -> None:
+    publisher, event_log = EventPublisher(connection), EventLog(connection)
+    events = [event_of(1, LARGE), changes_event(NETUID, block_of(1), LARGE[::2])]
+    for event in events:
+        await publisher.publish(event)
+    assert [await event_log(event.subject) for event in events] == events

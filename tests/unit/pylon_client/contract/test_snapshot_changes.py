@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylon_client.contract import json_codec
@@ -22,40 +22,39 @@ from pylon_client.contract.models import (
 from pylon_client.contract.snapshot_changes import apply_changes, neuron_changes
 from pylon_client.contract.types import (
     AlphaStake,
-    Emission,
     NeuronUid,
     Port,
-    Rank,
     TaoStake,
-    Timestamp,
     TotalStake,
 )
 from pylon_client.samples import sample_block, sample_neuron
 
-HOTKEYS = [sample_neuron(uid).hotkey for uid in range(12)]
-shares = st.floats(0, 1)
-amounts = st.floats(0, 1e12)
-numbers = st.integers(0, 2**32 - 1)
-neurons = st.builds(
-    sample_neuron,
-    hotkey=st.sampled_from(HOTKEYS),
-    active=st.booleans(),
-    rank=shares.map(Rank),
-    emission=amounts.map(Emission),
-    last_update=numbers.map(Timestamp),
-    axon_info=st.builds(
-        AxonInfo,
-        ip=st.sampled_from([IPv4Address("0.0.0.0"), IPv4Address("192.0.2.7"), IPv6Address("::7")]),
-        port=st.integers(0, 65_535).map(Port),
-        protocol=st.integers(0, 255).map(AxonProtocol),
-    ),
-    stakes=st.builds(
-        Stakes,
-        alpha=amounts.map(AlphaStake),
-        tao=amounts.map(TaoStake),
-        total=amounts.map(TotalStake),
-    ),
+NEURONS = [sample_neuron(uid) for uid in range(12)]
+amounts = st.sampled_from([0.0, 1.0, 0.1, 1e-9, 21_000_000.000_000_001])
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "active": st.booleans(),
+        "rank": amounts,
+        "last_update": st.integers(0, 2**32 - 1),
+        "axon_info": st.builds(
+            AxonInfo,
+            ip=st.sampled_from([IPv4Address(0), IPv4Address("192.0.2.7"), IPv6Address("::7")]),
+            port=st.integers(0, 65_535).map(Port),
+            protocol=st.integers(0, 255).map(AxonProtocol),
+        ),
+        "stakes": st.builds(
+            Stakes,
+            alpha=amounts.map(AlphaStake),
+            tao=amounts.map(TaoStake),
+            total=amounts.map(TotalStake),
+        ),
+    },
 )
+neurons = st.builds(
+    lambda neuron, update: neuron.model_copy(update=update), st.sampled_from(NEURONS), fields
+)
+numbers = st.integers(0, 2**32 - 1)
 texts = st.text(alphabet='a"\\é\n', max_size=5)
 skipped_items = st.lists(st.builds(Skipped, item=texts, reason=texts), max_size=2)
 
@@ -117,6 +116,7 @@ def test_equal_neurons_have_no_changes(snapshot: SubnetNeurons) -> None:
     assert not any((changes.registered, changes.replaced, changes.deregistered, changes.changed))
 
 
+@settings(max_examples=25)
 @given(st.lists(snapshots(), min_size=2, max_size=4))
 def test_changes_of_several_blocks_are_applied_one_after_the_other(
     published: list[SubnetNeurons],

@@ -26,6 +26,9 @@ class _RawHeads:
         self.number = number
 
     async def rpc_request(self, method: str, params: list[Any] | None = None) -> Any:
+        if method == "chain_getHeader":
+            assert params == [hash_of(self.number)]
+            return {"parentHash": hash_of(self.number - 1)}
         assert method in {BEST_HEAD_METHOD, "chain_getBlockHash"}
         assert params in (None, [self.number])
         return hash_of(self.number)

@@ -119,6 +119,11 @@ class NatsServer:
         """Stop it gracefully; it may have been stopped already."""
         await self._end(signal.SIGTERM)
 
+    def send_signal(self, sign: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP and SIGCONT."""
+        assert self._process is not None, "it is not running"
+        self._process.send_signal(sign)
+
     async def restart(self) -> None:
         """Kill it and start it again on the same port with the same streams."""
         await self.kill()

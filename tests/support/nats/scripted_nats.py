@@ -11,7 +11,9 @@ from unittest import mock
 import httpx
 
 from bridge.connection import NatsPort
+from bridge.http_metrics import BridgeMetrics
 from bridge.main import create_app
+from bridge.memory.memory_reads import MemoryReads
 from bridge.routes import operation_routes
 from bridge.settings import BridgeSettings
 from pylon_client.contract.operations import OPERATIONS, Operation
@@ -119,10 +121,12 @@ def bridge_app(
     nats: NatsPort,
     settings: BridgeSettings | None = None,
     operations: Sequence[Operation[Any, Any]] = FEW_OPERATIONS,
+    memory: MemoryReads | None = None,
+    metrics: BridgeMetrics | None = None,
 ) -> "FastAPI":
     """Return a new bridge app with some operations."""
     with mock.patch.object(operation_routes, "OPERATIONS", operations):
-        return create_app(settings or BridgeSettings(), nats)
+        return create_app(settings or BridgeSettings(), nats, metrics, memory=memory)
 
 
 class SharedBridge:

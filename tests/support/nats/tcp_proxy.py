@@ -14,12 +14,15 @@ class TcpProxy:
         open: connections that neither side has closed.
         server_port: the server's port for new connections.
         mute: while set, data from the server is dropped, and the connection stays open.
+        flows: while it is not set, data of both sides is held back, to be sent later.
     """
 
     def __init__(self, server_port: int) -> None:
         self.accepted = 0
         self.open = 0
         self.mute = False
+        self.flows = asyncio.Event()
+        self.flows.set()
         self.port = 0
         self.server_port = server_port
         self._listener: asyncio.Server | None = None
@@ -52,6 +55,7 @@ class TcpProxy:
 
     def drop(self) -> None:
         """Break every connection."""
+        self.flows.set()
         for writer in self._writers:
             writer.transport.abort()
 
@@ -81,6 +85,7 @@ class TcpProxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
+                await self.flows.wait()
                 if not (from_server and self.mute):
                     sink.write(data)
                     await sink.drain()

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from nats.aio.msg import Msg
 
 from pylon_client.contract import headers, json_codec
-from pylon_client.contract.failures import FailureError
+from pylon_client.contract.event_replay import PUBLISHED_BLOCK
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
 from pylon_client.contract.topology import QUEUE_GROUP
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
@@ -15,15 +16,16 @@ from tests.support.product.deployment import WORKER_PASSWORD
 from tests.support.product.eventually import HANGS_AFTER_S
 
 POLL_S = 0.01
+NOTHING_PUBLISHED = FailureError(ErrorCode.NOT_FOUND, "Nothing is published.")
 
 
 class StubWorker:
-    """A worker that sends the same reply to every request.
+    """A worker that sends the same reply to every request; it has published nothing.
 
     Attributes:
         reply: the body, or the failure.
         gate: replies are sent while it is set; it is set at first.
-        requests: every request that has arrived.
+        requests: every request that has arrived, except those for stored events.
     """
 
     def __init__(self) -> None:
@@ -39,6 +41,9 @@ class StubWorker:
         working: set[asyncio.Task[None]] = set()
 
         async def on_request(message: Msg) -> None:
+            if message.subject.endswith(f".{PUBLISHED_BLOCK.name}"):
+                await _send(connection, message, NOTHING_PUBLISHED)
+                return
             self.requests.append(message)
             task = asyncio.create_task(self._serve(connection, message))
             working.add(task)
@@ -63,12 +68,16 @@ class StubWorker:
 
     async def _serve(self, connection: NatsConnection, message: Msg) -> None:
         await self.gate.wait()
-        if isinstance(self.reply, FailureError):
-            failure = self.reply.failure
-            await connection.nats.publish(
-                message.reply,
-                json_codec.encode(failure.body()),
-                headers={headers.ERROR: failure.code},
-            )
-        else:
-            await message.respond(self.reply)
+        await _send(connection, message, self.reply)
+
+
+async def _send(connection: NatsConnection, message: Msg, reply: bytes | FailureError) -> None:
+    if isinstance(reply, FailureError):
+        failure = reply.failure
+        await connection.nats.publish(
+            message.reply,
+            json_codec.encode(failure.body()),
+            headers={headers.ERROR: failure.code},
+        )
+    else:
+        await message.respond(reply)

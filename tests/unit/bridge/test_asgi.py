@@ -9,6 +9,7 @@ import pytest
 
 import pylon.common.logs
 from bridge.connection import BridgeConnection
+from bridge.memory.event_follower import EventFollower
 
 
 @pytest.fixture
@@ -32,13 +33,21 @@ async def test_the_lifespan_holds_the_connection_to_nats(
         finally:
             events.append("disconnect")
 
+    async def follow(_: EventFollower) -> None:
+        events.append("follow")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            events.append("leave")
+
     monkeypatch.setattr(BridgeConnection, "keep_connected", keep_connected)
+    monkeypatch.setattr(EventFollower, "run", follow)
     app: Any = asgi.app
     app.state.close_streams = lambda: events.append("close streams")
     async with app.router.lifespan_context(app):
         await asyncio.sleep(0)
-        assert events == ["connect"]
-    assert events == ["connect", "close streams", "disconnect"]
+        assert events == ["connect", "follow"]
+    assert events == ["connect", "follow", "close streams", "leave", "disconnect"]
 
 
 def test_wrong_settings_end_the_process_with_one_line_each(

@@ -8,23 +8,29 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import Mount, Route
 
+from bridge.http_metrics import BridgeMetrics
 from bridge.main import create_app
+from bridge.memory.memory_reads import MemoryReads, MemoryReply
 from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse_subject
-from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.nats.nats_reply import Reply
+from tests.support.chain.fake_chain import block_of
 from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     ScriptedNats,
+    bridge_app,
     bridge_client,
 )
 
 LATEST = "/api/v1/block/latest"
+AT_8 = "/api/v1/subnet/1/block/8/neurons"
+SUBNET, HELD_BLOCK = NetUid(1), 7
 
 
 @pytest.mark.parametrize(
@@ -250,3 +256,47 @@ def test_no_route_is_analysed_twice() -> None:
             route = by_path[operation.method, operation.rest_path(scope)]
             for path in unstable_paths(operation, scope):
                 assert by_path[operation.method, path].dependant is route.dependant
+
+
+class FixedMemory(MemoryReads):
+    """A memory that has every read of subnet 1, and blocks up to 7."""
+
+    def __init__(self) -> None:
+        super().__init__(block_duration_s=12, recent_limit_blocks=64, is_connected=lambda: True)
+
+    def find(
+        self, operation: str, netuid: NetUid | None, number: BlockNumber | None
+    ) -> MemoryReply | None:
+        if netuid == SUBNET and (number or 0) <= HELD_BLOCK:
+            return MemoryReply(block_of(HELD_BLOCK), operation.encode())
+        return None
+
+
+async def test_reads_are_served_from_memory_before_a_worker_is_asked(nats: ScriptedNats) -> None:
+    metrics = BridgeMetrics()
+    app = bridge_app(nats, BridgeSettings(), memory=FixedMemory(), metrics=metrics)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        latest = await client.get("/api/v1/subnet/1/block/latest/neurons")
+        assert latest.headers["X-Pylon-Source"] == "memory"
+        assert latest.headers["X-Pylon-Block-Number"] == "7"
+        assert latest.headers["Cache-Control"] == "private, no-cache"
+        assert latest.content == b"neurons.latest"
+        at = await client.get("/api/v1/subnet/1/block/7/neurons")
+        assert at.headers["Cache-Control"] == "private, max-age=60"
+        assert at.content == b"neurons.at"
+        tag = {"If-None-Match": latest.headers["ETag"]}
+        unchanged = await client.get("/api/v1/subnet/1/block/latest/neurons", headers=tag)
+        assert (unchanged.status_code, unchanged.headers["X-Pylon-Source"]) == (304, "memory")
+        assert not nats.asked
+        for path in (LATEST, "/api/v1/subnet/2/block/latest/neurons", AT_8):
+            assert (await client.get(path)).headers["X-Pylon-Source"] == "worker"
+        assert len(nats.asked) == 3
+        wrong = {"Authorization": f"Bearer {SN1_TOKEN}"}
+        of_sn2 = "/api/v1/identity/sn2/subnet/2/block/latest/neurons"
+        assert (await client.get(of_sn2, headers=wrong)).status_code == 403
+        of_sn1 = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
+        assert (await client.get(of_sn1, headers=wrong)).content == b"neurons.latest"
+    replies = metrics.read_replies
+    assert [replies.labels(of)._value.get() for of in ("memory", "worker")] == [4, 3]

@@ -2,11 +2,13 @@
 
 import pytest
 
-from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, parse_snapshot
+from pylon.blocks.snapshots import Snapshot, Snapshots, parse_snapshot
+from pylon.common.freshness import MAX_LAG_BLOCKS
 from pylon_client.contract import json_codec
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.chain.fake_chain import block_of
 
@@ -118,3 +120,14 @@ def test_a_snapshot_has_the_body_of_its_event() -> None:
     for subject, published in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
         body = json_codec.encode(published)
         assert parse_snapshot(FeedEvent(str(subject), block, body)) == Snapshot(block, body)
+
+
+def test_the_head_counts_as_the_newest_for_the_rest_of_the_limit_of_silence() -> None:
+    clock = Clock()
+    snapshots = snapshots_at(10, clock)
+    assert snapshots.observed_head is None
+    snapshots.observe_head(BlockNumber(10))
+    clock.now_s += 30
+    assert snapshots.observed_head == ObservedHead(BlockNumber(10), 6.0)
+    clock.now_s += 30
+    assert snapshots.observed_head == ObservedHead(BlockNumber(10), 0.0)

@@ -58,6 +58,7 @@ def test_whatever_a_node_answers_is_bounded_or_implausible(value: Any) -> None:
         bounds.header_number,
         bounds.timestamp_ms,
         bounds.block_hash,
+        bounds.parent_hash,
         lambda one: bounds.header_number({"number": one}),
         lambda one: bounds.u64(one, "x"),
     ):
@@ -81,3 +82,10 @@ def test_an_implausible_number_is_a_fault_of_the_node_that_passes(error: Excepti
     fault = fault_of(error)
     assert (fault.code, fault.recovery) == (ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY)
     assert len(describe_error(error)) < 200
+
+
+def test_a_header_contains_the_hash_of_the_parent() -> None:
+    assert bounds.parent_hash({"parentHash": f"0x{7:064x}"}) == f"0x{7:064x}"
+    for header in (None, {}, {"parentHash": "0x7"}, "0x7"):
+        with pytest.raises(ImplausibleError, match="The hash of a block"):
+            bounds.parent_hash(header)

@@ -18,6 +18,7 @@ from pylon.chain.subtensor_reader import SubtensorReader
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, DrandRound
 from pylon_client.contract.types import BlockNumber, NetUid
+from tests.support.chain.fake_chain import hash_of
 from tests.support.chain.writing_sdk import BLOCK, WritingSdk
 from tests.support.product.stepped_loop import run_stepped
 
@@ -90,6 +91,7 @@ async def test_blocks_and_timestamps_are_read(reader_of: ReaderOf) -> None:
     assert await reader.latest_block(timeout_s=5) == BLOCK
     assert await reader.block(BLOCK.number, timeout_s=5) == BLOCK
     assert await reader.timestamp(BLOCK, timeout_s=5) == 1_700_000_000
+    assert await reader.parent_hash(BLOCK, timeout_s=5) == hash_of(BLOCK.number - 1)
     assert reader.connections_opened == 1
     await reader.close()
 

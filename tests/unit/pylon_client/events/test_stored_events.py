@@ -3,6 +3,8 @@
 import pytest
 
 from pylon_client.contract import headers
+from pylon_client.contract.types import BlockNumber
+from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import parse_event
 
 BLOCK = "pylon.v1.event.block"
@@ -40,8 +42,24 @@ def test_other_subjects_have_no_events(subject: str) -> None:
         *({headers.BLOCK_HASH: text} for text in ("", "0x07", HASH.upper(), f"{HASH}0")),
         *({headers.LOST_BLOCKS: text} for text in ("8", "-1", "x")),
         {headers.STORED_PARTS: "1 x"},
+        {headers.PARENT_HASH: "0x06"},
+        {headers.HEAD: "9"},
     ],
 )
 def test_invalid_headers_are_rejected(odd: dict[str, str]) -> None:
     sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
     assert parse_event(BLOCK, sent, b"body") is None
+
+
+def test_the_event_of_a_block_may_contain_its_parent_and_the_head() -> None:
+    sent = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
+    plain = parse_event(BLOCK, sent, b"body")
+    assert plain is not None
+    assert (plain.parent_hash, plain.head) == ("", None)
+    parent = f"0x{6:064x}"
+    event = parse_event(
+        BLOCK, sent | {headers.PARENT_HASH: parent, headers.HEAD: "9 1500"}, b"body"
+    )
+    assert event is not None
+    assert event.parent_hash == parent
+    assert event.head == ObservedHead(BlockNumber(9), 1.5)

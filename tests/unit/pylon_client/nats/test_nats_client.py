@@ -1,5 +1,6 @@
 """The NATS library's client with stricter guarantees, without a server."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,3 +123,29 @@ async def test_a_reply_in_parts_is_delivered_whole(
         await client._request_sub_callback(Msg(client, inbox, "", body, sent))
     await client._request_sub_callback(Msg(client, inbox, "", b"whole", None))
     assert delivered == [b"one two", b"whole"]
+
+
+async def test_a_pong_after_its_flush_has_timed_out_is_ignored(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+
+    async def send(command: bytes) -> None:
+        sent.append(command)
+
+    async def flush_pending() -> None: ...
+
+    monkeypatch.setattr(PylonNatsClient, "is_connected", True)
+    monkeypatch.setattr(client, "_send_command", send)
+    monkeypatch.setattr(client, "_flush_pending", flush_pending)
+    late: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    timely: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    for future in (late, timely):
+        await client._send_ping(future)
+    late.cancel()
+    for _ in range(2):
+        await client._process_pong()
+    await asyncio.sleep(0)
+    assert late.cancelled()
+    assert timely.result() is True
+    assert len(sent) == 2

@@ -61,6 +61,10 @@ class MemoryReads:
         self._clock_s = clock_s
         self._blocks = LinkedBlocks()
         self._snapshots = SubnetSnapshots()
+        # Found since the last event of a block: only events change which replies are the newest.
+        self._served: dict[tuple[str, NetUid | None], MemoryReply] = {}
+        # While it is fresh, neither the lag nor the silence exceeds `MAX_LAG_BLOCKS`.
+        self._may_exceed_recent_limit = recent_limit_blocks < 2 * MAX_LAG_BLOCKS
         self._newest_block: MemoryReply | None = None
         self._genesis: str | None = None
         self._last_stored: BlockNumber | None = None
@@ -101,20 +105,21 @@ class MemoryReads:
         Returns:
             None if there is no reply that is fresh by a worker's rule: a worker must be asked.
         """
-        if netuid is None:
-            reply = self._newest_block if operation == LATEST_BLOCK.name else None
-        else:
-            reply = self._snapshots.newest(netuid) if operation in _LATEST_OF_SUBNETS else None
+        if self._clock_s() >= self._fresh_until_s or not self._is_connected():
+            return None
+        reply = self._served.get((operation, netuid))
+        if reply is None:
+            reply = self._newest_reply(operation, netuid)
+            if reply is not None:
+                self._served[operation, netuid] = reply
         if (
-            reply is None
-            or not self.is_fresh
-            or not is_near_head(reply.block.number, self._head)
-            or reply.block not in self._blocks
+            reply is not None
+            and self._may_exceed_recent_limit
+            and operation == RECENT_NEURONS.name
+            and self._is_too_old(reply.block.number)
         ):
             return None
-        if operation == RECENT_NEURONS.name and self._is_too_old(reply.block.number):
-            return None
-        return self._projected(operation, netuid, reply)
+        return reply
 
     def at_block(self, operation: str, netuid: NetUid, number: BlockNumber) -> MemoryReply | None:
         """Return the reply of a read at a stored block that is still part of the chain.
@@ -156,6 +161,7 @@ class MemoryReads:
         self._genesis = event.genesis
         self._snapshots.drop_before(self._blocks.append(event.block, event.parent_hash))
         self._newest_block = MemoryReply(event.block, event.body)
+        self._served.clear()
         self._observe_head(event, sent_after_s)
         return True
 
@@ -164,6 +170,8 @@ class MemoryReads:
         # An event without a body is too large for one message; workers read its parts.
         if event.body and event.genesis == self._genesis:
             self._snapshots.put(netuid, MemoryReply(event.block, event.body))
+            for operation in _LATEST_OF_SUBNETS:
+                self._served.pop((operation, netuid), None)
 
     def distrust(self) -> None:
         """Count nothing as fresh until `synchronize` is called and a newer block has arrived."""
@@ -185,6 +193,20 @@ class MemoryReads:
             self._clear()
         self._genesis = genesis
         self._last_stored = number
+
+    def _newest_reply(self, operation: str, netuid: NetUid | None) -> MemoryReply | None:
+        """Return the newest reply, if its block is near the head and linked to the newest one."""
+        if netuid is None:
+            reply = self._newest_block if operation == LATEST_BLOCK.name else None
+        else:
+            reply = self._snapshots.newest(netuid) if operation in _LATEST_OF_SUBNETS else None
+        if (
+            reply is None
+            or not is_near_head(reply.block.number, self._head)
+            or reply.block not in self._blocks
+        ):
+            return None
+        return self._projected(operation, netuid, reply)
 
     def _observe_head(self, event: FeedEvent, sent_after_s: float) -> None:
         is_new = self._last_stored is not None and event.block.number > self._last_stored
@@ -211,6 +233,7 @@ class MemoryReads:
 
     def _clear(self) -> None:
         self._blocks.clear()
+        self._served.clear()
         self._snapshots.clear()
         self._newest_block = None
         self._fresh_until_s = _NEVER_S

@@ -42,7 +42,7 @@ LIMIT_S = MAX_LAG_BLOCKS * BLOCK_S
 """Seconds after which a block proves nothing about the head."""
 DELAYED_BLOCKS = 5
 """Number of blocks that the worker may learn of late on a busy machine."""
-STALE_BLOCKS = 20
+STALE_BLOCKS = 12
 """Number of blocks by which the chain is ahead of what the bridge knows; far beyond the rule."""
 IMPATIENT = {"X-Pylon-Timeout": "0.3", "Accept-Encoding": "identity"}
 

@@ -54,6 +54,7 @@ class UnitCosts:
         block_bytes: size of a block event.
         disk_bytes: written by NATS per block for all subnets.
         subscriber_mb: memory of a NATS server per subscriber.
+        writes_per_s: accepted writes per second of many callers, which the disk limits.
     """
 
     body_s: float
@@ -70,6 +71,7 @@ class UnitCosts:
     block_bytes: float
     disk_bytes: float
     subscriber_mb: float
+    writes_per_s: float
 
     @classmethod
     def of(cls, costs: Costs) -> "UnitCosts":
@@ -92,8 +94,9 @@ class UnitCosts:
             neurons_event_s=costs["subscribers-neurons-nats-cpu-s"],
             body_bytes=costs["subscribers-neurons-event-bytes"],
             block_bytes=costs["subscribers-blocks-event-bytes"] + _EVENT_OVERHEAD_BYTES,
-            disk_bytes=costs["network-1-disk-bytes"],
+            disk_bytes=SUBNETS * costs["network-1-disk-bytes-per-subnet"],
             subscriber_mb=max(0.0, costs["subscribers-blocks-nats-rss-mb"]),
+            writes_per_s=costs["writes-per-s"],
         )
 
     @property
@@ -141,6 +144,7 @@ def unit_costs(costs: UnitCosts) -> Iterator[Row]:
     yield "neurons of a subnet", f"{costs.body_bytes:,.0f} bytes"
     yield "block event with headers", f"{costs.block_bytes:,.0f} bytes"
     yield "NATS: disk per block, all subnets", f"{costs.disk_bytes / _BYTES_PER_MB:.1f} MB"
+    yield "accepted writes of one deployment", f"{number(costs.writes_per_s)} per second"
     yield "NATS: memory per subscriber", f"{number(costs.subscriber_mb * _MB_PER_GB)} kB"
 
 

@@ -21,6 +21,7 @@ COSTS = UnitCosts(
     block_bytes=600,
     disk_bytes=5_000_000,
     subscriber_mb=0.1,
+    writes_per_s=500.0,
 )
 
 

@@ -26,6 +26,7 @@ DELIVERY_S: Final = 1.0
 """Seconds within which all subscribers of a server receive an event."""
 BRIDGES: Final = (1, 3, 20)
 WORKERS: Final = (2, 5, 10)
+LEAF_NODES: Final = (1, 5, 25)
 SCENARIOS: Final = ((1_000, 100, 10), (10_000, 1_000, 100), (900_000, 90_000, 10_000))
 """Numbers of subscribers of blocks, of polling clients, and of subscribers of one subnet."""
 _BYTES_PER_MB: Final = 1e6
@@ -175,6 +176,24 @@ def workers(costs: UnitCosts) -> Iterator[Row]:
         yield str(count), f"{share:.1%}", f"{costs.nats_reads_per_s(count):,.0f}"
 
 
+def leaf_nodes(costs: UnitCosts) -> Iterator[Row]:
+    """Yield the table of leaf nodes, each of which receives an event once for its subscribers."""
+    yield (
+        *("leaf nodes", "block subscribers", "or neurons subscribers"),
+        *("MB/s into each", "MB/s from the hub"),
+    )
+    all_events = SUBNETS * costs.body_bytes + costs.block_bytes
+    incoming_mb = all_events / BLOCK_S / _BYTES_PER_MB
+    for count in LEAF_NODES:
+        yield (
+            str(count),
+            f"{count * costs.subscribers_per_server(costs.block_event_s):,}",
+            f"{count * costs.subscribers_per_server(costs.neurons_event_s):,}",
+            number(incoming_mb),
+            number(count * incoming_mb),
+        )
+
+
 def scenarios(costs: UnitCosts) -> Iterator[Row]:
     """Yield the table of deployments with many clients."""
     yield (
@@ -211,7 +230,7 @@ def main() -> int:
     except MissingCostError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    tables = (unit_costs, bridges, workers, scenarios)
+    tables = (unit_costs, bridges, workers, leaf_nodes, scenarios)
     sys.stdout.write("\n\n".join(table(make(costs)) for make in tables) + "\n")
     return 0
 

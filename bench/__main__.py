@@ -9,7 +9,17 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import devnet, fan_out, import_time, memory, nats_reads, network, polling, rest
+from bench import (
+    accepted_writes,
+    devnet,
+    fan_out,
+    import_time,
+    memory,
+    nats_reads,
+    network,
+    polling,
+    rest,
+)
 from bench.measurement import Measurement, environment
 from bench.sizes import FULL, QUICK, Run, Sizes
 
@@ -17,6 +27,7 @@ PARTS: Final[Mapping[str, Callable[[Run], AsyncGenerator[Measurement]]]] = {
     "rest": rest.measure,
     "nats": nats_reads.measure,
     "subscribers": fan_out.measure,
+    "writes": accepted_writes.measure,
     "network": network.measure,
     "memory": memory.measure,
     "capacity": polling.measure,

@@ -26,6 +26,7 @@ DELIVERY_S: Final = 1.0
 """Seconds within which all subscribers of a server receive an event."""
 BRIDGES: Final = (1, 3, 20)
 WORKERS: Final = (2, 5, 10)
+LEAF_NODES: Final = (1, 5, 25)
 SCENARIOS: Final = ((1_000, 100, 10), (10_000, 1_000, 100), (900_000, 90_000, 10_000))
 """Numbers of subscribers of blocks, of polling clients, and of subscribers of one subnet."""
 _BYTES_PER_MB: Final = 1e6
@@ -54,6 +55,7 @@ class UnitCosts:
         block_bytes: size of a block event.
         disk_bytes: written by NATS per block for all subnets.
         subscriber_mb: memory of a NATS server per subscriber.
+        writes_per_s: accepted writes per second of many callers, which the disk limits.
     """
 
     body_s: float
@@ -70,6 +72,7 @@ class UnitCosts:
     block_bytes: float
     disk_bytes: float
     subscriber_mb: float
+    writes_per_s: float
 
     @classmethod
     def of(cls, costs: Costs) -> "UnitCosts":
@@ -92,8 +95,9 @@ class UnitCosts:
             neurons_event_s=costs["subscribers-neurons-nats-cpu-s"],
             body_bytes=costs["subscribers-neurons-event-bytes"],
             block_bytes=costs["subscribers-blocks-event-bytes"] + _EVENT_OVERHEAD_BYTES,
-            disk_bytes=costs["network-1-disk-bytes"],
+            disk_bytes=SUBNETS * costs["network-1-disk-bytes-per-subnet"],
             subscriber_mb=max(0.0, costs["subscribers-blocks-nats-rss-mb"]),
+            writes_per_s=costs["writes-per-s"],
         )
 
     @property
@@ -141,6 +145,7 @@ def unit_costs(costs: UnitCosts) -> Iterator[Row]:
     yield "neurons of a subnet", f"{costs.body_bytes:,.0f} bytes"
     yield "block event with headers", f"{costs.block_bytes:,.0f} bytes"
     yield "NATS: disk per block, all subnets", f"{costs.disk_bytes / _BYTES_PER_MB:.1f} MB"
+    yield "accepted writes of one deployment", f"{number(costs.writes_per_s)} per second"
     yield "NATS: memory per subscriber", f"{number(costs.subscriber_mb * _MB_PER_GB)} kB"
 
 
@@ -169,6 +174,24 @@ def workers(costs: UnitCosts) -> Iterator[Row]:
     for count in WORKERS:
         share = costs.publishing_share(count)
         yield str(count), f"{share:.1%}", f"{costs.nats_reads_per_s(count):,.0f}"
+
+
+def leaf_nodes(costs: UnitCosts) -> Iterator[Row]:
+    """Yield the table of leaf nodes, each of which receives an event once for its subscribers."""
+    yield (
+        *("leaf nodes", "block subscribers", "or neurons subscribers"),
+        *("MB/s into each", "MB/s from the hub"),
+    )
+    all_events = SUBNETS * costs.body_bytes + costs.block_bytes
+    incoming_mb = all_events / BLOCK_S / _BYTES_PER_MB
+    for count in LEAF_NODES:
+        yield (
+            str(count),
+            f"{count * costs.subscribers_per_server(costs.block_event_s):,}",
+            f"{count * costs.subscribers_per_server(costs.neurons_event_s):,}",
+            number(incoming_mb),
+            number(count * incoming_mb),
+        )
 
 
 def scenarios(costs: UnitCosts) -> Iterator[Row]:
@@ -207,7 +230,7 @@ def main() -> int:
     except MissingCostError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    tables = (unit_costs, bridges, workers, scenarios)
+    tables = (unit_costs, bridges, workers, leaf_nodes, scenarios)
     sys.stdout.write("\n\n".join(table(make(costs)) for make in tables) + "\n")
     return 0
 

@@ -9,25 +9,20 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-
 from bench.deployment import OWN_INTERPRETER
+from bench.event_times import PUBLISHED_WITHIN_S, EventTimes
 from bench.measurement import Measurement, Target
 from bench.memory import memory_of_import_mb
-from bench.nats_client import connect_bare, subscribe
+from bench.nats_client import connect_bare
 from bench.pairs import paired
 from bench.processes import Baseline, baseline, cpu_s, disk_bytes, rss_mb
 from bench.sizes import Run
-from pylon_client.contract import headers
-from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS
 from pylon_devnet.population import FIRST_EXTRA_NETUID, SUBNETS
 from tests.support.chain.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
 from tests.support.chain.devnet_process import DevnetProcess
@@ -39,52 +34,9 @@ IDLE_S: Final = 3.0
 """Seconds for which an idle worker is measured."""
 DECODED: Final = 20
 """Number of times that the answers of a subnet are decoded in one turn."""
-PUBLISHED_WITHIN_S: Final = 90.0
 _BYTES_PER_MB: Final = 1e6
 _MS_PER_S: Final = 1000
 _PERCENT: Final = 100
-
-
-class EventTimes:
-    """Arrivals of events at a subscriber, by block.
-
-    Attributes:
-        block_s: time of the block event.
-        neurons_s: times of the snapshots.
-        bytes: bytes of the snapshots.
-    """
-
-    def __init__(self) -> None:
-        self.block_s: dict[int, float] = {}
-        self.neurons_s: defaultdict[int, list[float]] = defaultdict(list)
-        self.bytes: defaultdict[int, int] = defaultdict(int)
-        self._changed = asyncio.Event()
-
-    async def follow(self, client: Client) -> None:
-        """Subscribe to all events."""
-        await subscribe(client, BLOCK_EVENTS, self._note_block)
-        await subscribe(client, ALL_NEURONS_EVENTS, self._note_neurons)
-
-    async def is_published(self, number: int, subnets: int) -> None:
-        """Wait until a block and the snapshots of all subnets have arrived."""
-        async with asyncio.timeout(PUBLISHED_WITHIN_S):
-            while number not in self.block_s or len(self.neurons_s[number]) < subnets:
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def _note_block(self, message: Msg) -> None:
-        self.block_s[_number_of(message)] = time.perf_counter()
-        self._changed.set()
-
-    async def _note_neurons(self, message: Msg) -> None:
-        number = _number_of(message)
-        self.neurons_s[number].append(time.perf_counter())
-        self.bytes[number] += len(message.data)
-        self._changed.set()
-
-
-def _number_of(message: Msg) -> int:
-    return int((message.headers or {})[headers.BLOCK_NUMBER])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +168,7 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
                 yield measurement
             if count == 1:
                 yield _memory(workers[0])
-                for measurement in _publishing(costs[1]):
+                for measurement in _publishing(costs[1], len(netuids)):
                     yield measurement
         yield _takes_less_with_two(costs)
 
@@ -276,7 +228,8 @@ def _memory(worker: WorkerProcess) -> Measurement:
     )
 
 
-def _publishing(costs: Sequence[BlockCost]) -> list[Measurement]:
+def _publishing(costs: Sequence[BlockCost], subnets: int) -> list[Measurement]:
+    disk_mb = [cost.disk_mb for cost in costs]
     return [
         Measurement(
             "network-1-last",
@@ -293,11 +246,7 @@ def _publishing(costs: Sequence[BlockCost]) -> list[Measurement]:
             paired([(cost.disk_mb, cost.snapshots_mb) for cost in costs]),
             "MB",
             Target(6, of_ours=True),
-            {
-                "network-1-disk-bytes": median(cost.disk_mb for cost in costs) * _BYTES_PER_MB,
-                "network-1-snapshot-bytes": median(cost.snapshots_mb for cost in costs)
-                * _BYTES_PER_MB,
-            },
+            {"network-1-disk-bytes-per-subnet": median(disk_mb) * _BYTES_PER_MB / subnets},
         ),
     ]
 

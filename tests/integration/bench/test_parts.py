@@ -1,15 +1,12 @@
-"""Each part of the measurements runs, at a tiny size."""
+"""Parts of the measurements run, at a tiny size, and have the costs that the model needs."""
 
-import json
 import math
 import shutil
 from pathlib import Path
 
 import pytest
 
-from bench.__main__ import PARTS, main
-from bench.capacity import UnitCosts
-from bench.results import Costs
+from bench.__main__ import PARTS
 from bench.sizes import Run, Sizes
 
 TINY = Sizes(
@@ -22,32 +19,24 @@ TINY = Sizes(
     subnets=4,
     network_blocks=1,
     polls=((1, 4),),
-    poll_s=0.5,
-    poll_rounds=2,
+    poll_s=2.0,
+    poll_rounds=1,
 )
-NEEDS_WRK = ("rest", "capacity")
 
 
 @pytest.mark.slow
-async def test_the_parts_measure_what_the_capacity_model_needs(tmp_path: Path) -> None:
-    has_wrk = shutil.which("wrk") is not None
-    results: dict[str, dict[str, object]] = {}
-    for name, measure in PARTS.items():
-        if name == "import" or (name in NEEDS_WRK and not has_wrk):
-            continue
-        folder = tmp_path / name
-        folder.mkdir()
-        for found in [each.as_object({}) async for each in measure(Run(folder, TINY))]:
-            assert found["name"] not in results
-            assert found["reference"] > 0
-            assert math.isfinite(found["ratio"])
-            results[found["name"]] = found
-    if not has_wrk:
-        pytest.skip("wrk is not installed: the reads over HTTP were not measured")
-    assert UnitCosts.of(Costs(results)).polling_clients(1) > 0
-
-
-def test_the_command_prints_objects(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--only", "import", "--json", "--quick"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["name"] == "import"
+@pytest.mark.parametrize(
+    ("part", "costs"),
+    [
+        ("rest", {"rest-neurons-bridge-cpu-s", "rest-neurons-304-worker-cpu-s"}),
+        ("nats", {"nats-neurons-worker-cpu-s"}),
+        ("subscribers", {"subscribers-blocks-nats-cpu-s", "subscribers-neurons-event-bytes"}),
+    ],
+)
+async def test_a_part_yields_ratios_and_costs(tmp_path: Path, part: str, costs: set[str]) -> None:
+    if part == "rest" and shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed")
+    found = [each async for each in PARTS[part](Run(tmp_path, TINY))]
+    assert len({each.name for each in found}) == len(found)
+    assert all(each.pair.bare > 0 and math.isfinite(each.pair.ratio) for each in found)
+    assert costs <= {name for each in found for name in each.costs}

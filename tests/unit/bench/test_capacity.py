@@ -3,7 +3,16 @@ from dataclasses import replace
 
 import pytest
 
-from bench.capacity import SCENARIOS, Row, UnitCosts, bridges, scenarios, table, workers
+from bench.capacity import (
+    SCENARIOS,
+    Row,
+    UnitCosts,
+    bridges,
+    leaf_nodes,
+    scenarios,
+    table,
+    workers,
+)
 from bench.results import Costs, MissingCostError
 
 COSTS = UnitCosts(
@@ -21,6 +30,7 @@ COSTS = UnitCosts(
     block_bytes=600,
     disk_bytes=5_000_000,
     subscriber_mb=0.1,
+    writes_per_s=500.0,
 )
 
 
@@ -51,6 +61,12 @@ def test_a_million_clients_need_servers_for_both_kinds_of_event() -> None:
     names, servers = _columns(scenarios(COSTS), 0, 3)
     assert dict(zip(names, servers, strict=True))["900,000"] == "4"  # 3.2 + 0.36
     assert sum(SCENARIOS[-1]) == 1_000_000
+
+
+def test_a_leaf_node_receives_each_event_once() -> None:
+    into_each, from_hub = _columns(leaf_nodes(COSTS), 3, 4)
+    assert into_each == ["1.28", "1.28", "1.28"]  # 128 bodies and a block event in 12 s
+    assert from_hub == ["1.28", "6.40", "32.0"]
 
 
 def test_tables_are_markdown() -> None:

@@ -57,8 +57,8 @@ class SubnetShares:
         members: the workers that can publish.
         progress: records whether due snapshots are stored.
         is_leader: returns whether this worker publishes the blocks.
-        head: returns the newest head of the chain; older blocks get no snapshots if the stream
-            would not store them.
+        head: returns the newest head of the chain; a block that is further away than the number of
+            stored snapshots gets none.
         demand: returns the number of requests for a subnet; the most requested ones come first.
         stalled_after_s: seconds without a stored snapshot after which this worker stands down for
             the same time, if others store theirs.
@@ -132,7 +132,8 @@ class SubnetShares:
         if self._newest is not None and block.number <= self._newest.number:
             return
         head = self._head()
-        if head is not None and head - block.number >= MAX_QUEUED_BLOCKS:
+        # A block far above the head belongs to another chain.
+        if head is not None and abs(head - block.number) >= MAX_QUEUED_BLOCKS:
             return
         self._newest, self._listed = block, listed
         if all(subnet.is_idle for subnet in self._subnets.values()):

@@ -13,6 +13,7 @@ from pylon.blocks.publisher_members import (
 )
 from pylon_client.contract.types import NetUid, PublisherId
 from tests.support.product.eventually import eventually
+from tests.support.product.stepped_loop import run_stepped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -119,19 +120,22 @@ def test_dead_workers_are_forgotten() -> None:
     assert not system.members._others
 
 
-async def test_it_sends_heartbeats_and_the_end() -> None:
-    system = System()
-    running = asyncio.create_task(system.members.run())
-    await eventually(lambda: system.members.is_available)
-    assert system.members.is_live(system.members.own_id)
-    system.members.observe(A, True)
-    assert system.members.to_list == sorted([A, system.members.own_id])
-    system.can_publish = False
-    await eventually(lambda: not system.members.is_available)
-    assert system.left == 1
-    assert system.members.to_list == [A]
-    system.can_publish = True
-    await eventually(lambda: system.members.is_available)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert system.heartbeats.sent[-1] is False
+def test_it_sends_heartbeats_and_the_end() -> None:
+    async def scenario() -> None:
+        system = System()
+        running = asyncio.create_task(system.members.run())
+        await eventually(lambda: system.members.is_available)
+        assert system.members.is_live(system.members.own_id)
+        system.members.observe(A, True)
+        assert system.members.to_list == sorted([A, system.members.own_id])
+        system.can_publish = False
+        await eventually(lambda: not system.members.is_available)
+        assert system.left == 1
+        assert system.members.to_list == [A]
+        system.can_publish = True
+        await eventually(lambda: system.members.is_available)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert system.heartbeats.sent[-1] is False
+
+    run_stepped(scenario())

@@ -194,8 +194,9 @@ async def test_a_leader_of_an_older_version_publishes_all_itself(system: System)
     assert system.block(7, ME) == [(netuid, "take over", 7) for netuid in NETUIDS]
 
 
-async def test_blocks_that_are_too_old_for_the_stream_get_no_snapshots(system: System) -> None:
+async def test_blocks_far_away_from_the_head_get_no_snapshots(system: System) -> None:
     system.head = BlockNumber(100)
+    assert system.block(100 + MAX_QUEUED_BLOCKS, ME) == []
     assert system.block(100 - MAX_QUEUED_BLOCKS, ME) == []
     assert len(system.block(101 - MAX_QUEUED_BLOCKS, ME)) == len(NETUIDS)
 

@@ -18,7 +18,13 @@ from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operations import Params
-from pylon_client.contract.reads import IDENTITIES, LATEST_BLOCK, RECENT_NEURONS, BlockParams
+from pylon_client.contract.reads import (
+    IDENTITIES,
+    LATEST_BLOCK,
+    LATEST_NEURONS,
+    RECENT_NEURONS,
+    BlockParams,
+)
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import Hotkey, IdentityName, NetUid
 
@@ -61,15 +67,22 @@ class ReadHandlers:
         service.add(LATEST_BLOCK, self.latest_block)
         service.add(RECENT_NEURONS, self.recent_neurons)
         service.add(IDENTITIES, self.list_identities)
+        service.add_memory(LATEST_NEURONS, self.stored_neurons)
+        service.add_memory(LATEST_BLOCK, self.stored_block)
 
     async def latest_block(self, call: ServiceCall[Params]) -> CallResult:
-        """Return the newest block and its timestamp."""
-        snapshot = self._snapshots.latest_block()
-        if snapshot is not None:
-            return CallResult(snapshot.body, snapshot.block)
+        """Return the newest block and its timestamp from the chain."""
         with call.without_permit():
             block, body = await self._with_last_head(self._reader.latest_block_info())
         return CallResult(body, block)
+
+    def stored_block(self, _call: ServiceCall[Params]) -> CallResult | None:
+        """Return the newest block and its timestamp, if the snapshot is fresh."""
+        return _stored(self._snapshots.latest_block())
+
+    def stored_neurons(self, call: ServiceCall[Params]) -> CallResult | None:
+        """Return the latest neurons of a subnet, if the snapshot is fresh."""
+        return _stored(self._snapshots.get_fresh(str(NeuronsEventSubject(call.subnet))))
 
     async def recent_neurons(self, call: ServiceCall[Params]) -> CallResult:
         """Return the last published neurons of a tracked subnet."""
@@ -156,3 +169,7 @@ class ReadHandlers:
                 raise
             detail = error.failure.detail + self._snapshots.describe_last_head()
             raise FailureError(error.code, detail) from error
+
+
+def _stored(snapshot: Snapshot | None) -> CallResult | None:
+    return None if snapshot is None else CallResult(snapshot.body, snapshot.block)

@@ -19,6 +19,7 @@ from pylon_client.contract.operations import Params
 from pylon_client.contract.reads import (
     IDENTITIES,
     LATEST_BLOCK,
+    LATEST_NEURONS,
     NEURON_CHANGES,
     RECENT_NEURONS,
     BlockParams,
@@ -68,15 +69,22 @@ class ReadHandlers:
         service.add(RECENT_NEURONS, self.recent_neurons)
         service.add(NEURON_CHANGES, self.neuron_changes)
         service.add(IDENTITIES, self.list_identities)
+        service.add_memory(LATEST_NEURONS, self.stored_neurons)
+        service.add_memory(LATEST_BLOCK, self.stored_block)
 
     async def latest_block(self, call: ServiceCall[Params]) -> CallResult:
-        """Return the newest block and its timestamp."""
-        snapshot = self._snapshots.latest_block()
-        if snapshot is not None:
-            return CallResult(snapshot.body, snapshot.block)
+        """Return the newest block and its timestamp from the chain."""
         with call.without_permit():
             block, body = await self._with_last_head(self._reader.latest_block_info())
         return CallResult(body, block)
+
+    def stored_block(self, _call: ServiceCall[Params]) -> CallResult | None:
+        """Return the newest block and its timestamp, if the snapshot is fresh."""
+        return _stored(self._snapshots.latest_block())
+
+    def stored_neurons(self, call: ServiceCall[Params]) -> CallResult | None:
+        """Return the latest neurons of a subnet, if the snapshot is fresh."""
+        return _stored(self._snapshots.get_fresh(str(NeuronsEventSubject(call.subnet))))
 
     async def recent_neurons(self, call: ServiceCall[Params]) -> CallResult:
         """Return the last published neurons of a tracked subnet."""
@@ -191,3 +199,7 @@ class ReadHandlers:
                 raise
             detail = error.failure.detail + self._snapshots.describe_last_head()
             raise FailureError(error.code, detail) from error
+
+
+def _stored(snapshot: Snapshot | None) -> CallResult | None:
+    return None if snapshot is None else CallResult(snapshot.body, snapshot.block)

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -37,6 +38,7 @@ MAX_EXCERPT_CHARS: Final = 64
 """Maximum length of a value from the request that an error quotes."""
 
 _REPLAY_OPERATIONS = frozenset(operation.name for operation in EVENT_OPERATIONS)
+_NO_PARAMS = frozenset({b"", b"{}"})
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -178,16 +180,30 @@ def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Param
             ErrorCode.INVALID,
             f"The request has {len(body)} bytes; the maximum is {most_bytes}.",
         )
-    body = body or b"{}"
+    has_params = body not in _NO_PARAMS
     try:
-        params = operation.params.model_validate_json(body)
+        params = (
+            operation.params.model_validate_json(body)
+            if has_params
+            else _default_params(operation.params)
+        )
     except ValidationError as error:
         raise _invalid_error(
             operation, [_invalid_item(problem) for problem in _validation_errors(error)]
         ) from None
-    if repeated := json_codec.duplicate_keys(body):
+    if has_params and (repeated := json_codec.duplicate_keys(body)):
         raise _invalid_error(operation, [duplicate_key_item(key) for key in repeated])
     return params
+
+
+@cache
+def _default_params(kind: type[Params]) -> Params:
+    """Return the parameters of a request without any; they are immutable, so calls share them.
+
+    Raises:
+        ValidationError: parameters of this kind are required.
+    """
+    return kind.model_validate({})
 
 
 def _invalid_error(

@@ -105,6 +105,8 @@ class CallResult:
 
 Handler = Callable[[ServiceCall[ParamsT]], Awaitable[CallResult | bytes]]
 """Executes a call. It returns the bare body if the result has no block, and raises FailureError."""
+MemoryHandler = Callable[[ServiceCall[ParamsT]], CallResult | None]
+"""Returns the result of a call that is in memory; None if the call has to be executed."""
 
 
 class HandlerTable:
@@ -112,15 +114,31 @@ class HandlerTable:
 
     Attributes:
         handlers: the handlers by name.
+        memory_handlers: the handlers of results in memory by name.
     """
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler[Any]] = {}
+        self.memory_handlers: dict[str, MemoryHandler[Any]] = {}
         self._log_limit = LogLimit()
 
     def add(self, operation: Operation[ParamsT, BaseModel], handler: Handler[ParamsT]) -> None:
         """Register the handler of an operation, which receives the operation's parameters."""
         self.handlers[operation.name] = handler
+
+    def add_memory(
+        self, operation: Operation[ParamsT, BaseModel], handler: MemoryHandler[ParamsT]
+    ) -> None:
+        """Register the handler that replaces an operation's other one if the result is in memory.
+
+        It must not raise.
+        """
+        self.memory_handlers[operation.name] = handler
+
+    def find_in_memory(self, call: ServiceCall[Params]) -> CallResult | None:
+        """Return the result of a call if it is in memory; otherwise the call has to be executed."""
+        handler = self.memory_handlers.get(call.operation)
+        return None if handler is None else handler(call)
 
     async def execute(self, call: ServiceCall[Params]) -> CallResult:
         """Return the result of a call; its handler is cancelled at the caller's deadline.
@@ -130,6 +148,9 @@ class HandlerTable:
                 DEADLINE_EXCEEDED at the deadline, and INTERNAL for any other error, which is
                 logged with the id of the request.
         """
+        stored = self.find_in_memory(call)
+        if stored is not None:
+            return stored
         handler = self.handlers.get(call.operation)
         if handler is None:
             raise FailureError(

@@ -13,13 +13,14 @@ from pylon.common.admission import OPEN_CALLER, Admission, Permit
 from pylon.common.logs import bind_log_fields, parse_trace_id
 from pylon.rpc.call_parsing import parse_call
 from pylon.rpc.callers import caller_of, is_valid_reply_subject
-from pylon.rpc.calls import Handler, HandlerTable, ServiceCall
+from pylon.rpc.calls import CallResult, Handler, HandlerTable, ServiceCall
 from pylon.rpc.discovery import ServiceDiscovery
 from pylon.rpc.reply_sender import ReplySender
 from pylon.rpc.request_cancellations import RequestCancellations
 from pylon.rpc.request_counts import RequestCounts
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import Params
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
@@ -37,13 +38,13 @@ from pylon_client.nats.nats_errors import PermissionViolation
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
-    from pylon_client.contract.operations import Params
-
 logger = logging.getLogger(__name__)
 
 MAX_PENDING_REQUESTS: Final = 4096
 """Maximum number of delivered requests of a subscription that wait for the event loop; more are
 dropped. Requests queue up only in a flood, and delay the later ones."""
+MAX_REPLIES_IN_TURN: Final = 8
+"""Maximum number of replies from memory in a row before other tasks of the event loop run."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
@@ -95,6 +96,7 @@ class RequestServer(HandlerTable):
             self._on_denial
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._replies_in_turn = 0
         self._cancellations = RequestCancellations()
         self._replies = ReplySender(connection, self.counts)
 
@@ -195,20 +197,26 @@ class RequestServer(HandlerTable):
             self.counts.cancelled += 1
             return
         try:
-            place = self._admission.admit(caller_of(message.subject, self._identities))
+            permit = self._admission.admit(caller_of(message.subject, self._identities))
         except FailureError as error:
             self.counts.overloaded += 1
             await self._replies.send_failure(message, error.failure)
             return
-        task = asyncio.create_task(self._handle(message, place))
-        # A callback also runs for a task that is cancelled before its first step.
-        task.add_done_callback(lambda _: place.release())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if cancel_id:
+        task: asyncio.Task[None] | None = None
+        try:
+            task = await self._handle(message, permit)
+        finally:
+            if task is None:
+                permit.release()
+        if task is None:
+            self._replies_in_turn += 1
+            if self._replies_in_turn < MAX_REPLIES_IN_TURN:
+                return
+        elif cancel_id:
             self._cancellations.register(cancel_id, task)
         # Start it before the next message is processed: requests of a burst that wait then release
         # their permits early.
+        self._replies_in_turn = 0
         await asyncio.sleep(0)
 
     async def _on_cancellation(self, message: Msg) -> None:
@@ -225,10 +233,9 @@ class RequestServer(HandlerTable):
                 message.subject,
             )
 
-    async def _handle(self, message: Msg, permit: Permit) -> None:
+    async def _handle(self, message: Msg, permit: Permit) -> asyncio.Task[None] | None:
+        """Reply from memory, or return the task that executes the request and replies later."""
         begun_ns = time.monotonic_ns()
-        call: ServiceCall[Params] | None = None
-        error = ""
         try:
             call = parse_call(
                 message.subject,
@@ -239,13 +246,40 @@ class RequestServer(HandlerTable):
                 queued_s=message.age_s if isinstance(message, ReceivedMsg) else 0.0,
                 permit=permit,
             )
-            bind_log_fields(
-                request_id=call.request_id,
-                trace_id=parse_trace_id((message.headers or {}).get(wire_headers.TRACE_PARENT, "")),
-                identity=call.identity,
-                netuid=call.netuid,
-            )
-            result = await self.execute(call)
+        except FailureError as failed:
+            await self._replies.send_failure(message, failed.failure)
+            return None
+        stored = self.find_in_memory(call)
+        if stored is not None:
+            # A task would cost more than the rest of such a request.
+            await self._reply(message, call, begun_ns, stored)
+            return None
+        task = asyncio.create_task(self._reply(message, call, begun_ns))
+        # A callback also runs for a task that is cancelled before its first step.
+        task.add_done_callback(lambda _: permit.release())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _reply(
+        self,
+        message: Msg,
+        call: ServiceCall[Params],
+        begun_ns: int,
+        result: CallResult | None = None,
+    ) -> None:
+        """Send the result in memory, or execute the call in a separate task first."""
+        error = ""
+        try:
+            if result is None:
+                trace = (message.headers or {}).get(wire_headers.TRACE_PARENT, "")
+                bind_log_fields(
+                    request_id=call.request_id,
+                    trace_id=parse_trace_id(trace),
+                    identity=call.identity,
+                    netuid=call.netuid,
+                )
+                result = await self.execute(call)
             await self._replies.send_result(message, result)
         except FailureError as failed:
             error = str(failed)
@@ -262,9 +296,8 @@ class RequestServer(HandlerTable):
             )
             raise
         finally:
-            if call is not None:
-                counts = self.discovery.endpoints[call.scope, call.operation]
-                counts.record(time.monotonic_ns() - begun_ns, error)
+            counts = self.discovery.endpoints[call.scope, call.operation]
+            counts.record(time.monotonic_ns() - begun_ns, error)
 
     async def _on_discovery(self, message: Msg) -> None:
         response = self.discovery.respond(message.subject)

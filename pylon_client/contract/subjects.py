@@ -6,6 +6,7 @@ workers read the subnet or the identity of a request from its subject alone.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pylon_client.contract.types import (
@@ -58,6 +59,8 @@ CANCELLATIONS: Final = (
     f"{ROOT}.identity.*.{CANCEL_SEGMENT}",
 )
 """Subjects on which workers receive cancellations of requests."""
+CACHED_SUBJECTS: Final = 1024
+"""Maximum number of subjects whose parts are cached; a request repeats the subject of another."""
 
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -254,6 +257,7 @@ _EventSubject = (
 Subject = OpenSubject | IdentitySubject | ReplaySubject | JobSubject | _EventSubject
 
 
+@lru_cache(maxsize=CACHED_SUBJECTS)
 def parse_subject(subject: str) -> Subject:
     """Parse a subject; `str()` of the result is the same subject.
 
@@ -313,6 +317,7 @@ def _parse_job_queue(name: str, queue: str) -> JobSubject:
     return parsed
 
 
+@lru_cache(maxsize=CACHED_SUBJECTS)
 def cancellation_subject(request: str) -> str | None:
     """Return the subject for the cancellation of a request; None if it cannot be cancelled."""
     match request.split(".", 4):

@@ -33,8 +33,8 @@ ROOT = Path(__file__).parents[3]
 PRODUCT = tuple(str(ROOT / package) for package in ("pylon", "pylon_client", "bridge"))
 TRACKED, UNTRACKED = NetUid(1), NetUid(7)
 HEAD = BlockNumber(50)
-MAX_FUNCTIONS_TO_SNAPSHOT = 6
-MAX_FUNCTIONS_TO_SDK = 14
+MAX_FUNCTIONS_TO_SNAPSHOT = 4
+MAX_FUNCTIONS_TO_SDK = 15
 
 pytestmark = pytest.mark.usefixtures("fake_nats")
 

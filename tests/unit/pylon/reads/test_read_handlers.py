@@ -71,13 +71,13 @@ class Worker:
             addresses={IDENTITY: OWN},
         ).register(table)
         self.handlers = table.handlers
+        self.execute = table.execute
 
     async def ask(self, call: ServiceCall) -> bytes:
         return (await self.answer(call)).body
 
     async def answer(self, call: ServiceCall) -> CallResult:
-        answer = await self.handlers[call.operation](call)
-        return answer if isinstance(answer, CallResult) else CallResult(answer)
+        return await self.execute(call)
 
 
 def test_every_read_has_a_handler() -> None:

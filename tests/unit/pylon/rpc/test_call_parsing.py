@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pylon.rpc.call_parsing import parse_call
 from pylon.rpc.calls import ServiceCall
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.topology import MAX_REQUEST_BYTES, MAX_SMALL_REQUEST_BYTES
 from pylon_client.contract.types import IdentityName, NetUid
@@ -139,6 +139,17 @@ def test_a_request_id_that_is_unsafe_to_log_is_replaced() -> None:
         call = parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
         assert call.request_id != given_id
         assert len(call.request_id) == 16
+
+
+def test_a_request_without_parameters_has_the_defaults_or_is_rejected() -> None:
+    for body in (b"", b"{}"):
+        call = parse_call("pylon.v1.open.1.neurons.latest", {}, body, identities={})
+        assert call.params == NoParams()
+        for _ in range(2):
+            with pytest.raises(FailureError) as caught:
+                parse_call("pylon.v1.open.1.neurons.at", {}, body, identities={})
+            (item,) = caught.value.failure.extra
+            assert item.key == "block_number"
 
 
 def test_a_duplicate_hotkey_in_weights_is_rejected() -> None:

@@ -71,6 +71,21 @@ async def test_a_call_is_executed_by_the_handler_of_its_operation() -> None:
     assert calls == [call]
 
 
+async def test_a_result_in_memory_is_returned_without_the_handler() -> None:
+    table = HandlerTable()
+    stored: list[CallResult] = [CallResult(b"stored")]
+
+    async def handler(_call: ServiceCall[NoParams]) -> bytes:
+        return b"executed"
+
+    table.add(LATEST_NEURONS, handler)
+    assert table.find_in_memory(call_of()) is None
+    table.add_memory(LATEST_NEURONS, lambda _: stored.pop() if stored else None)
+    assert (await table.execute(call_of())).body == b"stored"
+    assert table.find_in_memory(call_of()) is None
+    assert (await table.execute(call_of())).body == b"executed"
+
+
 async def test_a_result_with_a_block_is_returned_unchanged() -> None:
     result = CallResult(b"{}", Block(number=BlockNumber(7), hash=BlockHash("0x07")), {"A": "b"})
     table = HandlerTable()

@@ -9,11 +9,17 @@ import nats.errors
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.rpc.calls import Handler, ServiceCall
-from pylon.rpc.request_server import ALL_REQUESTS, MAX_PENDING_REQUESTS, RequestServer
+from pylon.rpc.calls import CallResult, Handler, ServiceCall
+from pylon.rpc.request_server import (
+    ALL_REQUESTS,
+    MAX_PENDING_REQUESTS,
+    MAX_REPLIES_IN_TURN,
+    RequestServer,
+)
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, Scope
+from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import CANCELLATIONS
 from pylon_client.contract.topology import QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
@@ -133,6 +139,51 @@ async def test_an_invalid_request_and_a_failure_are_answered_with_an_error() -> 
     counts = served.server.discovery.endpoints[Scope.OPEN, "neurons.latest"]
     assert (counts.requests, counts.errors) == (1, 1)
     assert "no chain" in counts.last_error
+
+
+async def serve_from_memory() -> Served:
+    """Serve the latest neurons from memory, with one permit."""
+    served = await serve(Blocking(), max_requests=1)
+    served.server.add_memory(LATEST_NEURONS, lambda _: CallResult(b"stored"))
+    return served
+
+
+async def test_a_request_is_answered_from_memory_without_a_task() -> None:
+    served = await serve_from_memory()
+    for number in range(1, MAX_REPLIES_IN_TURN):
+        await served.deliver(LATEST)
+        assert len(served.client.published) == number, "it was sent before the next message"
+        assert served.server.in_progress == 0
+    assert {body for _, body, _ in served.client.published} == {b"stored"}
+    counts = served.server.discovery.endpoints[Scope.OPEN, "neurons.latest"]
+    assert (counts.requests, counts.errors) == (MAX_REPLIES_IN_TURN - 1, 0)
+    assert served.server.counts.overloaded == 0, "each request releases its permit"
+
+
+async def test_a_request_from_memory_is_checked_like_any_other() -> None:
+    served = await serve_from_memory()
+    await served.deliver(LATEST, headers={wire_headers.TIMEOUT: "0"})
+    assert await served.failure_code() == ErrorCode.DEADLINE_EXCEEDED
+    served.client.published.clear()
+    await served.deliver(LATEST, reply="_INBOX.worker.x")
+    await served.deliver(LATEST, headers={wire_headers.CANCEL_ID: "a"}, data=b"no json")
+    assert await served.failure_code() == ErrorCode.INVALID
+    served.client.published.clear()
+    while served.server.counts.overloaded == 0:
+        await served.deliver("pylon.v1.open.1.validators.latest")
+    served.client.published.clear()
+    await served.deliver(LATEST)
+    assert await served.failure_code() == ErrorCode.OVERLOADED
+    await served.server.drain(0)
+
+
+async def test_other_tasks_run_between_replies_from_memory() -> None:
+    served = await serve_from_memory()
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(served.client.published)))
+    for _ in range(MAX_REPLIES_IN_TURN):
+        await served.deliver(LATEST)
+    assert turns == [MAX_REPLIES_IN_TURN]
 
 
 async def test_a_request_with_an_invalid_reply_subject_is_dropped_and_counted(

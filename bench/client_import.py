@@ -1,4 +1,4 @@
-"""`python -m bench --only import`: CPU time to import the client, and to import its three libraries."""
+"""`python -m bench --only import`: CPU time to import the client, and its three libraries."""
 
 import subprocess
 import sys

@@ -94,7 +94,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 @pytest.mark.integration  # the same
 def test_importing_the_client_loads_two_dependencies_and_few_modules() -> None:
-    """The loaded modules decide how long an import takes; `python -m bench --only import` measures it."""
+    """The loaded modules decide how long an import takes; `bench --only import` measures it."""
     script = """
 import sys, asyncio, tenacity
 from pydantic import BaseModel, Field, RootModel, create_model

@@ -87,6 +87,7 @@ class SubnetShares:
         self._listed: tuple[PublisherId, ...] = ()
         self._owners: dict[NetUid, PublisherId | None] = {}
         self._handovers: dict[NetUid, _Handover] = {}
+        self._last_snapshots: dict[NetUid, BlockNumber] = {}
         self._stands_down_until_s = float("-inf")
 
     @property
@@ -141,6 +142,7 @@ class SubnetShares:
         self._assign(is_new_block=True)
 
     def _observe_snapshot(self, netuid: NetUid, number: BlockNumber) -> None:
+        self._last_snapshots[netuid] = number
         handover = self._handovers.get(netuid)
         if handover is not None and number >= handover.last:
             self._finish_handover(netuid)
@@ -181,15 +183,16 @@ class SubnetShares:
         return self._members.own_id if self._is_leader() else None
 
     def _gain(self, subnet: SubnetPublisher, previous: PublisherId | None, newest: Block) -> None:
-        if previous is None or not self._members.is_live(previous):
+        netuid, last = subnet.netuid, BlockNumber(newest.number - 1)
+        is_complete = self._last_snapshots.get(netuid, -1) >= last
+        if previous is None or is_complete or not self._members.is_live(previous):
             self._progress.mark_due()
             subnet.take_over(newest)
             return
-        netuid = subnet.netuid
         timer = asyncio.get_running_loop().call_later(
             HANDOVER_TIMEOUT_S, self._finish_handover, netuid
         )
-        self._handovers[netuid] = _Handover(previous, BlockNumber(newest.number - 1), timer)
+        self._handovers[netuid] = _Handover(previous, last, timer)
 
     def _finish_handover(self, netuid: NetUid) -> None:
         self._end_handover(netuid)

@@ -154,6 +154,16 @@ async def test_a_live_worker_finishes_its_last_block_before_another_one_takes_ov
     assert (third, "take over", 7) in system.left(OTHER)
 
 
+async def test_subnets_whose_last_snapshot_was_observed_before_are_taken_over_at_once(
+    system: System,
+) -> None:
+    system.block(5, OTHER)
+    complete, incomplete, *_ = share(ME, ME, OTHER)
+    system.snapshot(complete, 5)
+    system.snapshot(incomplete, 4)
+    assert system.block(6, ME, OTHER) == [(complete, "take over", 6)]
+
+
 def test_a_worker_that_does_not_finish_its_last_block_is_not_awaited_for_ever() -> None:
     async def scenario() -> None:
         system = System()

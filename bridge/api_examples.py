@@ -21,11 +21,12 @@ from pylon_client.contract.writes import (
 _HOTKEY: Final = "5GCJF2aouGhKu6qqboMmSsQwE7d6hTGAb2wUm14YAJTWWHWq"
 """A miner of the devnet's subnet 1, with a commitment and a certificate."""
 _JOB_ID: Final = "a" * 26
-_PATH_PARAMS: Final[Mapping[str, object]] = {
+_REQUIRED_PARAMS: Final[Mapping[str, object]] = {
     "identity_name": "sn1",
     "netuid": 1,
     "hotkey": _HOTKEY,
     "block_number": 3,
+    "since": 3,
     "extrinsic_index": 0,
     "mechanism_id": 0,
     "job_id": _JOB_ID,
@@ -107,13 +108,13 @@ def add_examples(
         document: the document, which is modified.
         identities: configured identities; the first one is the example.
     """
-    values = dict(_PATH_PARAMS)
+    values = dict(_REQUIRED_PARAMS)
     for identity in list(identities.values())[:1]:
         values |= {"identity_name": identity.name, "netuid": identity.netuid}
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path":
+                if parameter.get("required"):
                     parameter["example"] = values[parameter["name"]]
     document["components"]["examples"] = {
         code.value: {"summary": code.value, "value": failure_body(code)} for code in ErrorCode

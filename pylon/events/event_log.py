@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pylon.jetstream.stream_client import StreamClient
-from pylon_client.contract.topology import EVENTS
+from pylon.events.event_streams import EventStreams
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import NO_LOST_BLOCKS, FeedEvent, parse_event
 from pylon_client.nats.nats_connection import NatsConnection
@@ -41,7 +40,7 @@ class EventLog:
     """
 
     def __init__(self, connection: NatsConnection) -> None:
-        self._stream = StreamClient(connection, EVENTS.name, "The event stream")
+        self._streams = EventStreams(connection)
 
     async def __call__(self, subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
         """Return the first event after a block, or the newest event; None if there is not one yet.
@@ -125,7 +124,7 @@ class EventLog:
             return event
         parts: list[bytes] = []
         for sequence in event.stored_parts:
-            part = await self._stream.get(None, sequence)
+            part = await self._streams.of(event.subject).get(None, sequence)
             if part is None:
                 return None
             parts.append(part.body)
@@ -134,7 +133,7 @@ class EventLog:
     async def _get(
         self, subject: str, *, from_sequence: int | None = None, direct: bool = True
     ) -> StoredEvent | None:
-        found = await self._stream.get(
+        found = await self._streams.of(subject).get(
             subject, from_sequence, direct=direct, next_=from_sequence is not None
         )
         if found is None:

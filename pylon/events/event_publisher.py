@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from pylon.events.event_log import EventLog, StoredEvent
+from pylon.events.event_streams import EventStreams
 from pylon.events.event_types import message_id
 from pylon.jetstream.stream_client import (
     STREAM_ERRORS,
     SequenceConflictError,
-    StreamClient,
     describe_stream_error,
 )
 from pylon.jetstream.write_health import WriteHealth
@@ -21,7 +21,6 @@ from pylon_client.contract.subjects import (
     NeuronsEventSubject,
     parse_subject,
 )
-from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.observed_head import ObservedHead
 from pylon_client.events.stored_events import FeedEvent
@@ -57,7 +56,7 @@ class EventPublisher:
         self._connection = connection
         self._genesis = genesis
         self._head = head
-        self._stream = StreamClient(connection, EVENTS.name, "The event stream", health)
+        self._streams = EventStreams(connection, health)
         self._event_log = EventLog(connection)
         self._last_sequence_by_subject: dict[str, int] = {}
 
@@ -76,7 +75,7 @@ class EventPublisher:
             body, stored_parts = event.body, ""
             if len(body) > self._connection.max_payload_bytes:
                 stored_parts, body = await self._store_parts(event), b""
-            sequence = await self._stream.publish(
+            sequence = await self._streams.of(event.subject).publish(
                 event.subject,
                 body,
                 {
@@ -133,7 +132,7 @@ class EventPublisher:
         sequences: list[str] = []
         parts = split_body(event.body, self._connection.max_payload_bytes)
         for number, part in enumerate(parts, 1):
-            sequence = await self._stream.publish(
+            sequence = await self._streams.of(event.subject).publish(
                 str(EventPartSubject(subject, number)),
                 part,
                 {headers.MESSAGE_ID: f"{message_id(event)}-{number}/{len(parts)}"},

@@ -7,6 +7,7 @@ from typing import Final
 
 from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon_client.contract.topology import (
+    CHANGES,
     EVENTS,
     JOB_QUEUE,
     JOB_STORE,
@@ -25,6 +26,7 @@ CHECK_INTERVAL_S: Final = 2.0
 
 _CONSEQUENCES: Final = {
     EVENTS.name: "its events are lost, and publishing continues after them",
+    CHANGES.name: "its events are lost, and publishing continues after them",
     JOB_QUEUE.name: "unfinished jobs of the job store are queued again",
     JOB_STORE.name: (
         "ALL ITS JOBS ARE LOST, and accepted writes that had not ended will not be submitted; "

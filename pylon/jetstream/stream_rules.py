@@ -16,7 +16,7 @@ from nats.js.api import (
     StreamConfig,
 )
 
-from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, StreamPlan
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, StreamPlan
 
 UNLIMITED: Final = -1
 """JetStream's value for a missing limit."""
@@ -215,7 +215,7 @@ def _age_rules(plan: StreamPlan) -> Iterator[_Rule]:
     )
     window_s = plan.duplicate_window_s
     option = f"--dupe-window={window_s}s"
-    if plan.name == EVENTS.name:
+    if plan.is_recoverable:
         yield _Rule(
             "duplicate_window",
             f"{_seconds(window_s)} or more",

@@ -31,7 +31,7 @@ from pylon_client.contract.subjects import (
     identity_requests,
     inbox_prefix,
 )
-from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, LEADERSHIP, LEASES
+from pylon_client.contract.topology import EVENT_SUBJECTS, JOB_QUEUE, JOB_STORE, LEADERSHIP, LEASES
 from pylon_client.contract.types import IdentityName
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
@@ -160,7 +160,7 @@ def _reader_users(password: SecretStr) -> list[NatsUser]:
                 _inbox(READER_USER),
                 ALL_OPEN,
                 ALL_IDENTITIES,
-                *EVENTS.subjects,
+                *EVENT_SUBJECTS,
                 ALL_SIGNER_EVENTS,
                 SERVICE_DISCOVERY,
             ),
@@ -173,7 +173,7 @@ def _bridge_user(password: SecretStr) -> NatsUser:
         BRIDGE_USER,
         password,
         publish=(ALL_OPEN, ALL_IDENTITIES, SERVICE_DISCOVERY),
-        subscribe=(_inbox(BRIDGE_USER), *EVENTS.subjects, ALL_JOB_EVENTS),
+        subscribe=(_inbox(BRIDGE_USER), *EVENT_SUBJECTS, ALL_JOB_EVENTS),
     )
 
 
@@ -182,7 +182,7 @@ def _open_user(password: SecretStr) -> NatsUser:
         OPEN_USER,
         password,
         publish=(ALL_OPEN,),
-        subscribe=(_inbox(OPEN_USER), *EVENTS.subjects),
+        subscribe=(_inbox(OPEN_USER), *EVENT_SUBJECTS),
     )
 
 
@@ -191,7 +191,7 @@ def _identity_user(name: IdentityName, token: SecretStr) -> NatsUser:
         name,
         token,
         publish=(ALL_OPEN, identity_requests(name)),
-        subscribe=(_inbox(name), *EVENTS.subjects, identity_job_events(name)),
+        subscribe=(_inbox(name), *EVENT_SUBJECTS, identity_job_events(name)),
     )
 
 

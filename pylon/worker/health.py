@@ -14,7 +14,7 @@ from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.request_server import RequestServer
 from pylon.worker.loop_thread import LoopThread
-from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE
+from pylon_client.contract.topology import CHANGES, EVENTS, JOB_QUEUE, JOB_STORE
 from pylon_client.nats.nats_connection import NatsConnection
 
 
@@ -91,7 +91,9 @@ class WorkerHealth:
             problems.append(f"the chain's head is {age_s:.0f} s old")
         if self.stream_monitor is not None:
             problems += self.stream_monitor.problems
-        not_stored = self.write_health.describe_problem(EVENTS.name, JOB_STORE.name, JOB_QUEUE.name)
+        not_stored = self.write_health.describe_problem(
+            EVENTS.name, CHANGES.name, JOB_STORE.name, JOB_QUEUE.name
+        )
         if not_stored is not None:
             problems.append(f"{not_stored}; {STORAGE_REMEDY}")
         return problems + self._publishing_problems()

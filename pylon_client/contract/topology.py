@@ -40,18 +40,24 @@ class StreamPlan:
 
 EVENTS: Final = StreamPlan(
     name="PYLON_EVENTS",
-    subjects=(
-        subjects.BLOCK_EVENTS,
-        subjects.ALL_NEURONS_EVENTS,
-        subjects.ALL_NEURONS_PARTS,
-        subjects.ALL_CHANGES_EVENTS,
-        subjects.ALL_CHANGES_PARTS,
-    ),
+    subjects=(subjects.BLOCK_EVENTS, subjects.ALL_NEURONS_EVENTS, subjects.ALL_NEURONS_PARTS),
     max_msgs_per_subject=32,
     duplicate_window_s=3600,
     is_recoverable=True,
 )
-"""The last blocks, snapshots and their changes, stored on disk to survive a restart."""
+"""The last blocks and snapshots, stored on disk to survive a restart."""
+
+CHANGES: Final = StreamPlan(
+    name="PYLON_CHANGES",
+    subjects=(subjects.ALL_CHANGES_EVENTS, subjects.ALL_CHANGES_PARTS),
+    max_msgs_per_subject=EVENTS.max_msgs_per_subject,
+    duplicate_window_s=EVENTS.duplicate_window_s,
+    is_recoverable=True,
+)
+"""The changes between the last snapshots."""
+
+EVENT_SUBJECTS: Final = (*EVENTS.subjects, *CHANGES.subjects)
+"""Subjects of the events that every client may receive."""
 
 JOB_QUEUE: Final = StreamPlan(
     name="PYLON_JOBS",
@@ -98,7 +104,7 @@ LEADERSHIP: Final = StreamPlan(
 
 It expires sooner than other leases: two workers may publish at the same time without harm."""
 
-STREAMS: Final = (EVENTS, JOB_QUEUE, JOB_STORE, LEASES, LEADERSHIP)
+STREAMS: Final = (EVENTS, CHANGES, JOB_QUEUE, JOB_STORE, LEASES, LEADERSHIP)
 
 QUEUE_GROUP: Final = "pylon"
 """The queue group of workers, among which NATS distributes requests."""

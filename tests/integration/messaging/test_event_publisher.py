@@ -9,7 +9,7 @@ from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import changes_event, neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
-from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.topology import CHANGES, EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import NatsConnection
@@ -25,7 +25,7 @@ LARGE = b"x" * 20_000_000
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def connection(nats: Nats) -> NatsConnection:
-    return await nats.provision(EVENTS)
+    return await nats.provision(EVENTS, CHANGES)
 
 
 def event_of(number: int, body: bytes = b"{}") -> FeedEvent:

@@ -7,7 +7,7 @@ from nats.js.api import PersistMode, StorageType, StoreCompression, StreamConfig
 
 from pylon.jetstream import provision as provisioning
 from pylon.jetstream.provision import ProvisionError, provision_streams
-from pylon_client.contract.topology import EVENTS, STREAMS
+from pylon_client.contract.topology import CHANGES, EVENTS, STREAMS
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs
@@ -35,10 +35,12 @@ async def test_only_events_are_acknowledged_before_they_are_on_disk(connect_as: 
     stream = worker.nats.jetstream()
     configs = [(await stream.stream_info(plan.name)).config for plan in STREAMS]
     assert [made.name for made in configs if made.persist_mode == PersistMode.ASYNC] == [
-        EVENTS.name
+        EVENTS.name,
+        CHANGES.name,
     ]
     assert [made.name for made in configs if made.compression == StoreCompression.S2] == [
-        EVENTS.name
+        EVENTS.name,
+        CHANGES.name,
     ]
 
 

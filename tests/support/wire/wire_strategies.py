@@ -71,6 +71,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "job_id": st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=26, max_size=26),
     "limit": st.integers(1, 1000),
     "mechanism_id": st.integers(0, 2),
+    "since": st.integers(0, 30) | st.integers(0, 2**32 - 1),
     "state": st.none() | st.sampled_from(["open", "ended"]),
     "weights": st.dictionaries(
         st.builds(hotkey, st.just(1), st.integers(0, 3)),

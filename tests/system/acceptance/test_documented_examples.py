@@ -81,14 +81,19 @@ async def sent(
     proxy: httpx.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
 ) -> int:
     """Send an operation with its documented examples, and return the status."""
-    examples = {p["name"]: p["example"] for p in operation.get("parameters", ()) if "example" in p}
+    parameters = [p for p in operation.get("parameters", ()) if "example" in p]
+    in_path, in_query = (
+        {p["name"]: p["example"] for p in parameters if p["in"] == place}
+        for place in ("path", "query")
+    )
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     async with (
         asyncio.timeout(HANGS_AFTER_S),
         proxy.stream(
             method.upper(),
-            path.format(**examples),
+            path.format(**in_path),
             headers=SN1,
+            params=in_query,
             **({} if body is None else {"json": body["example"]}),
         ) as response,
     ):

@@ -45,7 +45,7 @@ def test_responses_refer_to_the_examples() -> None:
 def test_path_parameters_show_the_first_identity() -> None:
     def document() -> dict[str, Any]:
         names = ("identity_name", "netuid", "hotkey")
-        parameters = [{"name": name, "in": "path"} for name in names]
+        parameters = [{"name": name, "in": "path", "required": True} for name in names]
         parameters.append({"name": "timeout", "in": "query"})
         return {"paths": {"/x": {"get": {"parameters": parameters}, "put": {}}}, "components": {}}
 

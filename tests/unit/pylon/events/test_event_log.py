@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pylon.events import event_log
+from pylon.events import event_streams
 from pylon.events.event_log import EventLog
 from pylon.jetstream.stream_client import StreamMessage
 from pylon_client.contract import headers
@@ -63,7 +63,7 @@ class FakeStream:
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> FakeStream:
     stream = FakeStream()
-    monkeypatch.setattr(event_log, "StreamClient", lambda *_: stream)
+    monkeypatch.setattr(event_streams, "StreamClient", lambda *_: stream)
     return stream
 
 

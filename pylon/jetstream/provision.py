@@ -79,10 +79,7 @@ async def stream_differences(
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     try:
-        with readable_replies():
-            return config_differences(plan, (await context.stream_info(plan.name)).config)
-    except nats.js.errors.NotFoundError:
-        return None
+        return await _existing_differences(context, plan)
     except (nats.errors.Error, OSError) as error:
         raise ProvisionError(f"JetStream does not answer: {error}") from None
 
@@ -130,13 +127,26 @@ async def storage_usage(connection: NatsConnection) -> StorageUsage:
 async def _get_or_create(
     context: JetStreamContext, plan: StreamPlan, replicas: int
 ) -> tuple[list[ConfigDifference], bool]:
-    """Return the differences of a stream from its plan, and whether it was created here."""
+    """Return the differences of a stream from its plan, and whether it was created here.
+
+    A stream that exists after an unanswered request to create it counts as created here.
+    """
     last = "no answer"
+    may_be_created = False
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             while True:
                 try:
-                    return await _try_get_or_create(context, plan, replicas)
+                    found = await _existing_differences(context, plan)
+                    if found is not None:
+                        return found, may_be_created
+                    try:
+                        return await _create(context, plan, replicas), True
+                    except nats.js.errors.APIError:
+                        raise
+                    except (nats.errors.Error, OSError):
+                        may_be_created = True
+                        raise
                 except nats.js.errors.ServiceUnavailableError as error:
                     last = error.description or "JetStream is not enabled, or has no leader"
                 except (nats.errors.Error, OSError) as error:
@@ -161,19 +171,27 @@ def _may_end(error: nats.js.errors.APIError) -> bool:
     return is_name_in_use(error) or error.err_code == NO_PEERS
 
 
-async def _try_get_or_create(
-    context: JetStreamContext, plan: StreamPlan, replicas: int
-) -> tuple[list[ConfigDifference], bool]:
+async def _existing_differences(
+    context: JetStreamContext, plan: StreamPlan
+) -> list[ConfigDifference] | None:
+    """Return the differences of a stream from its plan; None if it does not exist."""
     try:
         with readable_replies():
-            return config_differences(plan, (await context.stream_info(plan.name)).config), False
+            return config_differences(plan, (await context.stream_info(plan.name)).config)
     except nats.js.errors.NotFoundError:
-        config = stream_config(plan, replicas=replicas)
-        with readable_replies():
-            made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-            found = config_differences(plan, made)
-        logger.info("Created the stream %s", plan.name)
-        return found, True
+        return None
+
+
+async def _create(
+    context: JetStreamContext, plan: StreamPlan, replicas: int
+) -> list[ConfigDifference]:
+    """Create a stream, and return its differences from its plan."""
+    config = stream_config(plan, replicas=replicas)
+    with readable_replies():
+        made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+        found = config_differences(plan, made)
+    logger.info("Created the stream %s", plan.name)
+    return found
 
 
 def stream_config(plan: StreamPlan, *, replicas: int) -> StreamConfig:

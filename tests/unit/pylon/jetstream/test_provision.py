@@ -126,6 +126,13 @@ async def test_a_stream_that_another_worker_just_created_is_checked_again() -> N
     assert await provision_streams(connection_of(streams), (EVENTS,)) == []
 
 
+async def test_a_stream_that_exists_after_an_unanswered_request_counts_as_created() -> None:
+    streams = Streams(STREAM_MISSING, nats.errors.TimeoutError())
+    streams.has(stream_config(EVENTS, replicas=1))
+    assert await provision_streams(connection_of(streams), (EVENTS,)) == [EVENTS.name]
+    assert not streams.created
+
+
 async def test_servers_of_the_cluster_that_start_are_waited_for() -> None:
     offline = api_error(400, 10005, "no suitable peers for placement, peer offline")
     streams = Streams(STREAM_MISSING, offline, STREAM_MISSING, offline)

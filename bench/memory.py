@@ -28,7 +28,7 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
                 await client.get()
         pids = {
             "worker": (product.worker_pid, WORKER_IMPORTS),
-            "bridge": (product.bridges[0].process.pid, BRIDGE_IMPORTS),
+            "bridge": (product.bridges[0].pid, BRIDGE_IMPORTS),
         }
         for name, (pid, imports) in pids.items():
             ours_mb = rss_mb(pid)

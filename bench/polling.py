@@ -37,7 +37,7 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
 
 async def _cost_s(run: Run, product: Deployment, read: HotRead) -> float:
     """Return the CPU time of the first bridge for one response, in seconds."""
-    pid = product.bridges[0].process.pid
+    pid = product.bridges[0].pid
     before_s = cpu_s(pid)
     done = await load(product.url, read, 1, run.sizes.load_s)
     return (cpu_s(pid) - before_s) / done.requests
@@ -47,7 +47,7 @@ async def _compare(
     run: Run, product: Deployment, size: tuple[int, int], costs_s: tuple[float, float]
 ) -> Measurement:
     used, clients = size
-    pids = [bridge.process.pid for bridge in product.bridges[:used]]
+    pids = [bridge.pid for bridge in product.bridges[:used]]
     urls = [bridge.url for bridge in product.bridges[:used]]
     before_s = _used_s(pids)
     await asyncio.sleep(IDLE_S)

@@ -85,8 +85,10 @@ def rss_mb(pid: int) -> float:
 
 
 def disk_bytes(pid: int) -> int:
-    """Return the bytes that a process has caused to be written to disk; Linux only."""
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    raise ValueError(f"process {pid} has no I/O accounting")
+    """Return the bytes that a process has caused to be written to disk; Linux only.
+
+    Pages of a file that is deleted before the kernel writes them are not counted.
+    """
+    lines = (line.split(":") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    counts = {name: int(count) for name, count in lines}
+    return counts["write_bytes"] - counts["cancelled_write_bytes"]

@@ -72,7 +72,7 @@ class PublisherMembers:
 
     @property
     def to_list(self) -> list[PublisherId]:
-        """Return the workers to publish the next block's subnets; this worker if there is none."""
+        """Return the workers to publish the next block's subnets, by default this worker."""
         found = [id_ for id_, each in self._others.items() if each.is_live and each.was_observed]
         if self.is_available or not found:
             found.append(self.own_id)

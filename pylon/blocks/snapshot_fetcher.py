@@ -10,8 +10,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, NetUid
 
 MAX_CONCURRENT_FETCHES: Final = 8
-"""Maximum number of concurrent reads of snapshots. More of them do not make the last subnet of a
-block earlier, but every other one later."""
+"""Maximum number of concurrent reads of snapshots; the most requested subnets come first."""
 
 
 class SnapshotFetcher:

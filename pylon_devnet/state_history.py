@@ -5,7 +5,10 @@ The cost of writing, pruning and rewinding depends on the changes, not on the si
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+_MAX_INSERTED_KEYS = 1000
+"""Number of new keys of a block above which sorting all keys is faster than inserting each."""
 
 
 class _Versions:
@@ -13,9 +16,9 @@ class _Versions:
 
     __slots__ = ("numbers", "values")
 
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.values: list[bytes | None] = []
+    def __init__(self, number: int, value: bytes | None) -> None:
+        self.numbers = [number]
+        self.values = [value]
 
 
 class StateDiscardedError(Exception):
@@ -28,11 +31,13 @@ class History:
     Attributes:
         oldest: oldest block whose state can be read.
         newest: newest block that was written.
+        on_change: called with the keys whose newest value may have changed.
     """
 
     def __init__(self) -> None:
         self.oldest = 0
         self.newest = -1
+        self.on_change: Callable[[Iterable[bytes]], None] = lambda _keys: None
         self._versions_by_key: dict[bytes, _Versions] = {}
         self._keys: list[bytes] = []
         self._changed: deque[tuple[int, tuple[bytes, ...]]] = deque()
@@ -95,10 +100,15 @@ class History:
         """
         if number <= self.newest:
             raise ValueError(f"block {number} comes after block {self.newest}")
-        for key, value in changes.items():
-            self._append(key, number, value)
+        added = [key for key, value in changes.items() if not self._append(key, number, value)]
+        if len(added) > _MAX_INSERTED_KEYS:
+            self._keys = sorted(self._keys + added)
+        else:
+            for key in added:
+                insort(self._keys, key)
         self._changed.append((number, tuple(changes)))
         self.newest = number
+        self.on_change(changes)
 
     def restore(
         self, versions: Iterable[tuple[bytes, int, bytes | None]], *, oldest: int, newest: int
@@ -106,12 +116,8 @@ class History:
         """Load stored versions, sorted by key and block, into an empty history."""
         changed: dict[int, list[bytes]] = {}
         for key, number, value in versions:
-            cell = self._versions_by_key.get(key)
-            if cell is None:
-                cell = self._versions_by_key[key] = _Versions()
+            if not self._append(key, number, value):
                 self._keys.append(key)
-            cell.numbers.append(number)
-            cell.values.append(value)
             changed.setdefault(number, []).append(key)
         self._keys.sort()
         self._changed = deque((number, tuple(changed[number])) for number in sorted(changed))
@@ -137,6 +143,7 @@ class History:
             raise StateDiscardedError
         while self._changed and self._changed[-1][0] > number:
             later, keys = self._changed.pop()
+            self.on_change(keys)
             for key in keys:
                 cell = self._versions_by_key[key]
                 if cell.numbers[-1] == later:
@@ -152,13 +159,15 @@ class History:
             for number, value in zip(cell.numbers, cell.values, strict=True):
                 yield key, number, value
 
-    def _append(self, key: bytes, number: int, value: bytes | None) -> None:
+    def _append(self, key: bytes, number: int, value: bytes | None) -> bool:
+        """Append a version; return whether the key had one before."""
         cell = self._versions_by_key.get(key)
         if cell is None:
-            cell = self._versions_by_key[key] = _Versions()
-            insort(self._keys, key)
+            self._versions_by_key[key] = _Versions(number, value)
+            return False
         cell.numbers.append(number)
         cell.values.append(value)
+        return True
 
     def _drop_before(self, key: bytes) -> Iterator[tuple[bytes, int]]:
         cell = self._versions_by_key.get(key)

@@ -101,3 +101,24 @@ def test_pruning_forgets_deleted_keys_altogether() -> None:
     assert sorted(history.prune(1)) == [(b"a", 0), (b"a", 1)]
     assert len(history) == 1
     assert list(history.versions()) == [(b"b", 0, b"1")]
+
+
+def test_readers_learn_which_keys_changed() -> None:
+    history = History()
+    changed: list[set[bytes]] = []
+    history.on_change = lambda keys: changed.append(set(keys))
+    history.write(0, {b"a": b"1", b"b": b"1"})
+    history.write(1, {b"a": None})
+    history.prune(1)
+    history.write(2, {b"b": b"2"})
+    history.rewind(1)
+    assert changed == [{b"a", b"b"}, {b"a"}, {b"b"}, {b"b"}]
+
+
+def test_many_new_keys_are_in_order() -> None:
+    history = History()
+    keys = [number.to_bytes(2, "little") for number in range(3000)]
+    for number, added in enumerate((keys[::2], keys[1::2], [b"a", b"z"])):
+        history.write(number, dict.fromkeys(added, b"1"))
+    assert history.keys(b"", 0) == sorted(keys[::2])
+    assert history.keys(b"", 2) == sorted([*keys, b"a", b"z"])

@@ -5,10 +5,17 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pylon_devnet.codec import Codec
+from pylon_devnet.reused_results import ReusedResults
 from pylon_devnet.state_history import History
 
-_MAX_CACHED_KEYS = 50_000
+_MAX_CACHED_KEYS = 300_000
+"""More than are read at 128 subnets of 256 neurons; a key takes about 300 bytes."""
 _UNKNOWN = (None, None)
+_UNCACHED_ITEMS = ("Weights", "Bonds")
+"""Items that take most of the memory when decoded, and are hardly read between epochs."""
+
+ForUid = Callable[["StateReader", int, int, Any], Any]
+"""Computes a result for a state, netuid, uid and row."""
 
 
 class StateReader(Protocol):
@@ -30,6 +37,18 @@ class StateReader(Protocol):
         """Return the entries of a storage map under leading params, as (map keys, value)."""
         ...
 
+    def for_each_uid(self, compute: ForUid, netuid: int, rows: list[Any]) -> list[Any]:
+        """Return `compute(state, netuid, uid, row)` for the row of each uid.
+
+        The newest state reuses results until a value that they read changes.
+
+        Args:
+            compute: computes a result from these arguments and values of `get` alone.
+            netuid: the subnet.
+            rows: other arguments by uid.
+        """
+        ...
+
 
 class StateStorage:
     """Encodes and decodes storage items by name, and caches the newest decoded values.
@@ -45,6 +64,8 @@ class StateStorage:
         self._keys: dict[tuple[Any, ...], bytes] = {}
         # A cached value is valid if its bytes are the very object in the history.
         self._decoded: dict[bytes, tuple[bytes | None, Any]] = {}
+        self._results = ReusedResults()
+        history.on_change = self._results.on_change
 
     def at(self, number: int) -> "PastState":
         """Return the state after block `number`."""
@@ -80,9 +101,18 @@ class StateStorage:
         if raw is None:
             return None if entry.optional else self.codec.decode(entry.value_type, entry.default)
         value = self.codec.decode(entry.value_type, raw)
-        if cache:
+        if cache and item not in _UNCACHED_ITEMS:
             self._decoded[key] = (raw, value)
         return value
+
+    def for_each_uid(self, compute: ForUid, netuid: int, rows: list[Any]) -> list[Any]:
+        """Return the results in the newest state; see `StateReader`."""
+
+        def trace(uid: int, row: Any) -> tuple[Any, tuple[bytes, ...]]:
+            state = _TracedState(self, self.history.newest)
+            return compute(state, netuid, uid, row), tuple(state.keys)
+
+        return self._results.get((compute, netuid), rows, trace)
 
     def encode(self, pallet: str, item: str, value: Any) -> bytes:
         """Return the SCALE bytes of a value."""
@@ -118,6 +148,10 @@ class _StoredState:
                 found.append((names, value))
         return found
 
+    def for_each_uid(self, compute: ForUid, netuid: int, rows: list[Any]) -> list[Any]:
+        """See `StateReader`."""
+        return [compute(self, netuid, uid, row) for uid, row in enumerate(rows)]
+
     @property
     def _is_newest(self) -> bool:
         return self.number >= self._storage.history.newest
@@ -126,8 +160,34 @@ class _StoredState:
         return self._storage.history.keys(prefix, self.number)
 
 
+class _TracedState(_StoredState):
+    """A state that records which keys were read."""
+
+    def __init__(self, storage: StateStorage, number: int) -> None:
+        super().__init__(storage, number)
+        self.keys: dict[bytes, None] = {}
+
+    def raw(self, key: bytes) -> bytes | None:
+        """Return the stored bytes of a key, and record it."""
+        self.keys[key] = None
+        return super().raw(key)
+
+    @property
+    def _is_newest(self) -> bool:
+        return False  # the result is stored instead of the values
+
+    def _prefixed(self, prefix: bytes) -> list[bytes]:
+        raise TypeError(f"a result that reads all keys of 0x{prefix.hex()} cannot be reused")
+
+
 class PastState(_StoredState):
     """The state after a finished block."""
+
+    def for_each_uid(self, compute: ForUid, netuid: int, rows: list[Any]) -> list[Any]:
+        """See `StateReader`."""
+        if self.number == self._storage.history.newest:
+            return self._storage.for_each_uid(compute, netuid, rows)
+        return super().for_each_uid(compute, netuid, rows)
 
     def keys(
         self, prefix: bytes, after: bytes | None = None, limit: int | None = None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.codec import sr25519_address
 from pylon_devnet.controls import Controls
 from pylon_devnet.devnet_options import DevnetOptions
@@ -46,3 +47,16 @@ def test_deleted_items_leave_the_caches() -> None:
         remembered.append(len(node.chain._storage._decoded))
     node.chain.close()
     assert remembered == remembered[:1] * 10
+
+
+def test_a_reused_result_must_not_read_a_list_of_keys() -> None:
+    node = Controls(DevnetOptions(active=False, neurons=16))
+    state = node.chain.state_at_hash(None)
+
+    def compute(state: StateReader, netuid: int, _uid: int, _row: None) -> int:
+        return len(state.entries("SubtensorModule", "Keys", netuid))
+
+    with pytest.raises(TypeError, match="cannot be reused"):
+        state.for_each_uid(compute, 1, [None])
+    assert node.chain._storage.draft(1).for_each_uid(compute, 1, [None]) == [16]
+    node.chain.close()

@@ -8,6 +8,7 @@ from cachetools import LRUCache
 
 from pylon_devnet.apis import execute_api
 from pylon_devnet.chain_state import PastState
+from pylon_devnet.encoded_answers import EncodedAnswers
 from pylon_devnet.request_log import RequestLog
 from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.runtime.runtime_metadata import SPEC_NAME, TRANSACTION_VERSION
@@ -52,6 +53,7 @@ class NodeRpc:
         self._pool = pool
         self._submit = submit
         self._log = log
+        self._answers = EncodedAnswers(chain.codec, chain.declaration)
         self._call_cache = RuntimeCallCache(_MAX_CACHE_BYTES)
         self.methods: dict[str, Callable[..., Any]] = {
             "state_getRuntimeVersion": self._runtime_version,
@@ -186,6 +188,10 @@ class NodeRpc:
                 inclusion = {"base_fee": fee, "len_fee": 0, "adjusted_weight_fee": 0}
                 details = {"inclusion_fee": inclusion, "tip": 0}
                 encoded = codec.api_output(api, method, details)
+            case "NeuronInfoRuntimeApi_get_neurons_lite":
+                encoded = self._answers.neurons_lite(state, *arguments)
+            case "SubnetInfoRuntimeApi_get_subnet_state":
+                encoded = self._answers.subnet_state(state, *arguments)
             case _:
                 encoded = codec.api_output(
                     api, method, execute_api(state, api, method, list(arguments))

@@ -1,7 +1,6 @@
 """`NeuronInfoRuntimeApi`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pylon_devnet.chain_state import StateReader
@@ -21,51 +20,37 @@ NO_AXON = dict.fromkeys(
 _NO_PROMETHEUS = dict.fromkeys(("block", "version", "ip", "port", "ip_type"), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The per-uid vectors of a subnet, read once for all neurons."""
+_COLUMNS = {
+    "active": ("Active", False),
+    "emission": ("Emission", 0),
+    "incentive": ("Incentive", 0),
+    "consensus": ("Consensus", 0),
+    "validator_trust": ("ValidatorTrust", 0),
+    "dividends": ("Dividends", 0),
+    "last_update": ("LastUpdate", 0),
+    "validator_permit": ("ValidatorPermit", False),
+}
+"""Fields that are stored in one vector for all uids: storage item and default."""
 
-    active: list[bool]
-    emission: list[int]
-    incentive: list[int]
-    consensus: list[int]
-    validator_trust: list[int]
-    dividends: list[int]
-    last_update: list[int]
-    validator_permit: list[bool]
 
-    @classmethod
-    def read(cls, state: StateReader, netuid: int) -> "_Columns":
-        """Read the vectors of a subnet."""
-        length = neuron_count(state, netuid)
-
-        def of(item: str, default: Any = 0) -> list[Any]:
-            return uid_vector(state, item, netuid, length, default)
-
-        return cls(
-            active=of("Active", default=False),
-            emission=of("Emission"),
-            incentive=of("Incentive"),
-            consensus=of("Consensus"),
-            validator_trust=of("ValidatorTrust"),
-            dividends=of("Dividends"),
-            last_update=of("LastUpdate"),
-            validator_permit=of("ValidatorPermit", default=False),
-        )
+def neuron_rows(state: StateReader, netuid: int) -> list[tuple[Any, ...]]:
+    """Return the values of all neurons that are stored in vectors; empty without a subnet."""
+    if not subnet_exists(state, netuid):
+        return []
+    length = neuron_count(state, netuid)
+    vectors = (uid_vector(state, item, netuid, length, of) for item, of in _COLUMNS.values())
+    return list(zip(*vectors, strict=True))
 
 
 def neurons_lite(state: StateReader, netuid: int) -> list[dict[str, Any]]:
     """Return the neurons of a subnet without weights and bonds; empty if it does not exist."""
-    if not subnet_exists(state, netuid):
-        return []
-    columns = _Columns.read(state, netuid)
-    return [_lite(state, netuid, uid, columns) for uid in range(neuron_count(state, netuid))]
+    rows = neuron_rows(state, netuid)
+    return [neuron_lite(state, netuid, uid, row) for uid, row in enumerate(rows)]
 
 
 def _neuron_lite(state: StateReader, netuid: int, uid: int) -> dict[str, Any] | None:
-    if not subnet_exists(state, netuid) or uid >= neuron_count(state, netuid):
-        return None
-    return _lite(state, netuid, uid, _Columns.read(state, netuid))
+    rows = neuron_rows(state, netuid)
+    return neuron_lite(state, netuid, uid, rows[uid]) if uid < len(rows) else None
 
 
 def _neurons(state: StateReader, netuid: int) -> list[dict[str, Any]]:
@@ -77,7 +62,8 @@ def _neuron(state: StateReader, netuid: int, uid: int) -> dict[str, Any] | None:
     return None if lite is None else _full(state, netuid, lite)
 
 
-def _lite(state: StateReader, netuid: int, uid: int, columns: _Columns) -> dict[str, Any]:
+def neuron_lite(state: StateReader, netuid: int, uid: int, row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a neuron without weights and bonds; `row` is its item of `neuron_rows`."""
     hotkey = value(state, "Keys", netuid, uid)
     coldkey = value(state, "Owner", hotkey)
     return {
@@ -85,21 +71,14 @@ def _lite(state: StateReader, netuid: int, uid: int, columns: _Columns) -> dict[
         "coldkey": coldkey,
         "uid": uid,
         "netuid": netuid,
-        "active": columns.active[uid],
         "axon_info": value(state, "Axons", netuid, hotkey) or NO_AXON,
         "prometheus_info": value(state, "Prometheus", netuid, hotkey) or _NO_PROMETHEUS,
         "stake": [(coldkey, alpha_stake(state, netuid, hotkey))],
         # The chain no longer stores rank, trust and pruning score; it returns these constants.
         "rank": 0,
-        "emission": columns.emission[uid],
-        "incentive": columns.incentive[uid],
-        "consensus": columns.consensus[uid],
         "trust": 0,
-        "validator_trust": columns.validator_trust[uid],
-        "dividends": columns.dividends[uid],
-        "last_update": columns.last_update[uid],
-        "validator_permit": columns.validator_permit[uid],
         "pruning_score": U16_MAX,
+        **dict(zip(_COLUMNS, row, strict=True)),
     }
 
 

@@ -15,8 +15,8 @@ from pylon_devnet.subnet_state import (
     ROOT_NETUID,
     U16_MAX,
     alpha_stake,
-    hotkeys,
     netuids,
+    neuron_count,
     next_epoch_block,
     stake_weight,
     storage_index,
@@ -25,23 +25,41 @@ from pylon_devnet.subnet_state import (
     value,
 )
 
+_NEURON_COLUMNS = (
+    "hotkeys", "coldkeys", "block_at_registration", "alpha_stake", "tao_stake", "total_stake",
+)  # fmt: skip
+"""Columns whose values are stored per neuron, in the order of `_neuron`."""
 
-def _subnet_state(state: StateReader, netuid: int) -> dict[str, Any] | None:
+
+def subnet_state(state: StateReader, netuid: int) -> dict[str, Any] | None:
+    """Return the columns of a subnet's neurons, or None if it does not exist."""
     if not subnet_exists(state, netuid):
         return None
-    keys = hotkeys(state, netuid)
-    return {"netuid": netuid, **_columns(state, netuid, netuid, keys), "emission_history": []}
+    return {"netuid": netuid, **_columns(state, netuid, netuid), "emission_history": []}
 
 
-def _columns(state: StateReader, netuid: int, index: int, keys: list[str]) -> dict[str, list[Any]]:
-    count = len(keys)
+def _neuron(state: StateReader, netuid: int, uid: int, _row: None) -> tuple[Any, ...]:
+    key = value(state, "Keys", netuid, uid)
+    return (
+        key,
+        value(state, "Owner", key),
+        value(state, "BlockAtRegistration", netuid, uid),
+        alpha_stake(state, netuid, key),
+        alpha_stake(state, ROOT_NETUID, key),
+        stake_weight(state, netuid, key),
+    )
+
+
+def _columns(state: StateReader, netuid: int, index: int) -> dict[str, list[Any]]:
+    count = neuron_count(state, netuid)
+    neurons = state.for_each_uid(_neuron, netuid, [None] * count)
+    columns = zip(*neurons, strict=True) if neurons else [()] * len(_NEURON_COLUMNS)
 
     def of(item: str, default: Any = 0) -> list[Any]:
         return uid_vector(state, item, index, count, default)
 
     return {
-        "hotkeys": keys,
-        "coldkeys": [value(state, "Owner", key) for key in keys],
+        **dict(zip(_NEURON_COLUMNS, map(list, columns), strict=True)),
         "active": uid_vector(state, "Active", netuid, count, default=False),
         "validator_permit": uid_vector(state, "ValidatorPermit", netuid, count, default=False),
         "pruning_score": [U16_MAX] * count,
@@ -52,12 +70,6 @@ def _columns(state: StateReader, netuid: int, index: int, keys: list[str]) -> di
         "consensus": uid_vector(state, "Consensus", netuid, count),
         "trust": [0] * count,
         "rank": [0] * count,
-        "block_at_registration": [
-            value(state, "BlockAtRegistration", netuid, uid) for uid in range(count)
-        ],
-        "alpha_stake": [alpha_stake(state, netuid, key) for key in keys],
-        "tao_stake": [alpha_stake(state, ROOT_NETUID, key) for key in keys],
-        "total_stake": [stake_weight(state, netuid, key) for key in keys],
     }
 
 
@@ -66,18 +78,19 @@ def _metagraph(state: StateReader, netuid: int, mechanism: int = 0) -> dict[str,
         state, "MechanismCountCurrent", netuid
     ):
         return None
-    keys = hotkeys(state, netuid)
+    columns = _columns(state, netuid, storage_index(netuid, mechanism))
+    keys = columns["hotkeys"]
     dividends = [
         (key, int(value(state, "AlphaDividendsPerSubnet", netuid, key)))
-        for key, paid in zip(keys, uid_vector(state, "Dividends", netuid, len(keys)), strict=True)
+        for key, paid in zip(keys, columns["dividends"], strict=True)
         if paid
     ]
     return {
         **_description(state, netuid),
         **hyperparameter_values(state, netuid),
-        **_columns(state, netuid, storage_index(netuid, mechanism), keys),
+        **columns,
         "netuid": netuid + mechanism * MECHANISM_STRIDE,
-        "identities": [value(state, "IdentitiesV2", value(state, "Owner", key)) for key in keys],
+        "identities": [value(state, "IdentitiesV2", owner) for owner in columns["coldkeys"]],
         "axons": [value(state, "Axons", netuid, key) or NO_AXON for key in keys],
         "tao_dividends_per_hotkey": [(key, 0) for key in keys],
         "alpha_dividends_per_hotkey": dividends,
@@ -223,7 +236,7 @@ API_METHODS: dict[str, Callable[..., Any]] = {
         "get_metagraph": _metagraph,
         "get_all_mechagraphs": _all_mechagraphs,
         "get_mechagraph": _metagraph,
-        "get_subnet_state": _subnet_state,
+        "get_subnet_state": subnet_state,
         "get_selective_metagraph": _selective_metagraph,
         "get_selective_mechagraph": _selective_mechagraph,
         "get_coldkey_auto_stake_hotkey": _auto_stake_hotkey,

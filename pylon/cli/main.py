@@ -168,12 +168,15 @@ def up(
 @app.command()
 def worker() -> None:
     """Run one chain worker, with the settings of the environment and of `.env`."""
+    import uvloop
+
     from pylon.common.redaction import REDACTOR
     from pylon.worker.main import WorkerError, run_worker
     from pylon.worker.settings import WorkerSettings
 
     try:
-        asyncio.run(run_worker(WorkerSettings()))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_worker(WorkerSettings()))
     except WorkerError as error:
         typer.echo(REDACTOR.redact_text(f"pylon worker: {error}"), err=True)
         raise typer.Exit(1) from None

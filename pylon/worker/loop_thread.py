@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import uvloop
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ class LoopThread:
         blocked_after_s: float = BLOCKED_AFTER_S,
         check_interval_s: float = HEARTBEAT_CHECK_INTERVAL_S,
     ) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._watchdog_task: asyncio.Task[None] | None = None
         self._blocked_after_s = blocked_after_s

@@ -1,15 +1,29 @@
 """Publishes the snapshots of one tracked subnet, each followed by its changes."""
 
 import logging
+from dataclasses import dataclass
+from functools import cached_property
 
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.events.event_types import EventSink, changes_event
-from pylon_client.contract.snapshot_changes import neuron_changes
+from pylon_client.contract.snapshot_changes import EncodedSnapshot, changes_between
 from pylon_client.contract.subjects import ChangesEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Snapshot:
+    """A published snapshot."""
+
+    event: FeedEvent
+
+    @cached_property
+    def decoded(self) -> EncodedSnapshot:
+        """Return its parts; raise ValueError if it is not valid."""
+        return EncodedSnapshot.decode(self.event.body)
 
 
 class NeuronsEventPublisher:
@@ -29,7 +43,7 @@ class NeuronsEventPublisher:
         self._sink = sink
         self._subject = str(NeuronsEventSubject(netuid))
         self._has_resumed = False
-        self._previous: FeedEvent | None = None
+        self._previous: _Snapshot | None = None
 
     def resume(self) -> None:
         """Continue after the stored events, since another worker may have published some."""
@@ -51,31 +65,31 @@ class NeuronsEventPublisher:
     async def _find_previous(self) -> None:
         """Find the newest snapshot with published changes, and publish the changes after it."""
         last = await self._sink.last_block(str(ChangesEventSubject(self._netuid)))
+        event = None
         if last is not None:
             before = BlockNumber(last.number - 1)
-            self._previous = await self._sink.stored_event(self._subject, before)
-        if self._previous is None or self._previous.block != last:
-            self._previous = await self._sink.stored_event(self._subject)
-        while self._previous is not None:
-            number = self._previous.block.number
-            following = await self._sink.stored_event(self._subject, number)
-            if following is None:
-                return
-            await self._publish_changes(following)
+            event = await self._sink.stored_event(self._subject, before)
+        if event is None or event.block != last:
+            event = await self._sink.stored_event(self._subject)
+        self._previous = None if event is None else _Snapshot(event)
+        while event is not None:
+            event = await self._sink.stored_event(self._subject, event.block.number)
+            if event is not None:
+                await self._publish_changes(event)
 
-    async def _publish_changes(self, snapshot: FeedEvent) -> None:
-        previous = self._previous
-        if previous is not None and previous.block.number < snapshot.block.number:
+    async def _publish_changes(self, event: FeedEvent) -> None:
+        previous, snapshot = self._previous, _Snapshot(event)
+        if previous is not None and previous.event.block.number < event.block.number:
             try:
-                body = neuron_changes(previous.body, snapshot.body)
+                body = changes_between(previous.decoded, snapshot.decoded)
             except ValueError as error:
                 UNREADABLE.report(
                     logger,
                     "event",
                     self._subject,
                     "Could not compare the neurons of subnet %d at block %d with those before: %s",
-                    *(self._netuid, snapshot.block.number, error),
+                    *(self._netuid, event.block.number, error),
                 )
             else:
-                await self._sink.publish(changes_event(self._netuid, snapshot.block, body))
+                await self._sink.publish(changes_event(self._netuid, event.block, body))
         self._previous = snapshot

@@ -11,12 +11,27 @@ neurons in the order of their uids.
 import msgspec
 
 
-class _EncodedSnapshot(msgspec.Struct):
-    """`SubnetNeurons`, with its parts encoded."""
+class EncodedSnapshot(msgspec.Struct):
+    """`SubnetNeurons`, with its parts encoded: they refer to the bytes from which it was decoded.
+
+    Attributes:
+        block: the block.
+        skipped: the skipped records.
+        neurons: the neurons by hotkey.
+    """
 
     block: msgspec.Raw
     skipped: msgspec.Raw
-    neurons: msgspec.Raw
+    neurons: dict[str, msgspec.Raw]
+
+    @classmethod
+    def decode(cls, body: bytes) -> "EncodedSnapshot":
+        """Return a snapshot from its JSON.
+
+        Raises:
+            ValueError: the snapshot is not valid.
+        """
+        return _SNAPSHOT.decode(body)
 
 
 class _EncodedReplacement(msgspec.Struct):
@@ -47,7 +62,7 @@ class _NeuronKey(msgspec.Struct):
 
 
 _ENCODER = msgspec.json.Encoder()
-_SNAPSHOT = msgspec.json.Decoder(_EncodedSnapshot)
+_SNAPSHOT = msgspec.json.Decoder(EncodedSnapshot)
 _CHANGES = msgspec.json.Decoder(_EncodedChanges)
 _BY_NAME = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KEY = msgspec.json.Decoder(_NeuronKey)
@@ -63,10 +78,13 @@ def neuron_changes(older: bytes, newer: bytes) -> bytes:
     Raises:
         ValueError: a snapshot is not valid.
     """
-    before, after = _SNAPSHOT.decode(older), _SNAPSHOT.decode(newer)
-    changes = _EncodedChanges(after.block, after.skipped, before.block, [], [], [], {})
-    if before.neurons != after.neurons:
-        _compare(_BY_NAME.decode(before.neurons), _BY_NAME.decode(after.neurons), changes)
+    return changes_between(EncodedSnapshot.decode(older), EncodedSnapshot.decode(newer))
+
+
+def changes_between(older: EncodedSnapshot, newer: EncodedSnapshot) -> bytes:
+    """Return the encoded `NeuronChanges` from one snapshot to another of the same subnet."""
+    changes = _EncodedChanges(newer.block, newer.skipped, older.block, [], [], [], {})
+    _compare(older.neurons, newer.neurons, changes)
     return _ENCODER.encode(changes)
 
 
@@ -80,13 +98,13 @@ def apply_changes(older: bytes, changes: bytes) -> bytes:
     Raises:
         ValueError: the changes do not start at the snapshot's block, or either is not valid.
     """
-    before, delta = _SNAPSHOT.decode(older), _CHANGES.decode(changes)
+    before, delta = EncodedSnapshot.decode(older), _CHANGES.decode(changes)
     if before.block != delta.from_block:
         raise ValueError(
             f"the changes start at the block {_text(delta.from_block)}, "
             f"but the neurons are those of {_text(before.block)}"
         )
-    neurons = _BY_NAME.decode(before.neurons)
+    neurons = before.neurons
     try:
         for hotkey in (*delta.deregistered, *(one.old_hotkey for one in delta.replaced)):
             del neurons[hotkey]
@@ -97,9 +115,7 @@ def apply_changes(older: bytes, changes: bytes) -> bytes:
     for neuron in (*delta.registered, *(one.neuron for one in delta.replaced)):
         neurons[_KEY.decode(neuron).hotkey] = neuron
     by_uid = sorted(neurons.items(), key=lambda item: _KEY.decode(item[1]).uid)
-    return _ENCODER.encode(
-        _EncodedSnapshot(delta.block, delta.skipped, msgspec.Raw(_ENCODER.encode(dict(by_uid))))
-    )
+    return _ENCODER.encode(EncodedSnapshot(delta.block, delta.skipped, dict(by_uid)))
 
 
 def _compare(

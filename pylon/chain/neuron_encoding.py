@@ -4,9 +4,7 @@ Each record is validated once, against the types and ranges that the runtime has
 have the fields of the contract's models in the same order, so both have the same JSON.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Final
@@ -15,11 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pylon.chain.bounds import U16_MAX, ImplausibleError
-from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract import json_codec
-from pylon_client.contract.models import Block, Skipped
-
-logger = logging.getLogger(__name__)
 
 RAO_PER_TOKEN: Final = 10**9
 MAX_CACHED_ADDRESSES: Final = 32_768
@@ -28,6 +22,9 @@ _IP_TYPE_V6: Final = 6
 
 RuntimeRecord = Mapping[str, Any]
 """A struct of the runtime as decoded by the SDK: numbers are ints, accounts are ss58 text."""
+
+NeuronStakes = tuple[int, int, int]
+"""The alpha, TAO and total stake of a neuron, in rao."""
 
 _U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
 _U16 = Annotated[int, Meta(ge=0, le=U16_MAX)]
@@ -107,86 +104,61 @@ class _NeuronJson(Struct, gc=False):
     stakes: _StakesJson
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedNeurons:
-    """The fields of `SubnetNeurons` after its block, as JSON.
+class EncodedNeuron(Struct, frozen=True, gc=False):
+    """A neuron that was read and encoded.
 
     Attributes:
-        fields: the JSON after the block, up to the end of the body.
-        skipped_count: number of records that could not be decoded.
+        data: SCALE bytes of its record; empty if they are unknown.
+        uid: its uid.
+        hotkey: its hotkey.
+        stakes: its stakes.
+        json: its name and its fields, as in the JSON of all neurons.
     """
 
-    fields: bytes
-    skipped_count: int
+    data: bytes
+    uid: int
+    hotkey: str
+    stakes: NeuronStakes
+    json: bytes
 
 
-def encode_neurons(
-    block: Block, neurons_lite: Sequence[RuntimeRecord], subnet_state: RuntimeRecord
-) -> EncodedNeurons:
-    """Return the neurons of a subnet, from two results of the runtime at one block.
-
-    A record that cannot be decoded is logged and listed as skipped.
+def encode_neuron(
+    data: bytes, record: RuntimeRecord, stakes: Mapping[str, NeuronStakes]
+) -> EncodedNeuron:
+    """Validate a record and return it as JSON.
 
     Args:
-        block: the block of both results, for the log only.
-        neurons_lite: result of `NeuronInfoRuntimeApi.get_neurons_lite`.
-        subnet_state: result of `SubnetInfoRuntimeApi.get_subnet_state`; only its stakes are used.
+        data: SCALE bytes of the record.
+        record: an item of the result of `NeuronInfoRuntimeApi.get_neurons_lite`.
+        stakes: the stakes of the subnet's hotkeys.
+
+    Raises:
+        LookupError: the stakes of the neuron are missing.
+        OverflowError: a number is too large for the JSON.
+        ValueError: the record cannot be decoded.
+    """
+    valid = msgspec.convert(record, _NeuronRecord)
+    own_stakes = stakes[valid.hotkey]
+    json = json_codec.encode({valid.hotkey: _neuron(valid, own_stakes)})[1:-1]
+    return EncodedNeuron(data, valid.uid, valid.hotkey, own_stakes, json)
+
+
+def stakes_by_hotkey(state: RuntimeRecord) -> dict[str, NeuronStakes]:
+    """Return the stakes of a result of `SubnetInfoRuntimeApi.get_subnet_state`.
 
     Raises:
         ImplausibleError: the stakes cannot be decoded.
     """
-    stakes = _stakes_by_hotkey(subnet_state)
-    neurons: dict[str, _NeuronJson] = {}
-    skipped: list[Skipped] = []
-    for record in sorted(neurons_lite, key=_uid_sort_key):
-        try:
-            valid = msgspec.convert(record, _NeuronRecord)
-            neurons[valid.hotkey] = _neuron(valid, stakes[valid.hotkey])
-        except (LookupError, ValueError, OverflowError) as error:
-            skipped.append(_skip(block, record, error))
-    fields = b'"skipped":%b,"neurons":%b}' % (
-        json_codec.encode(skipped),
-        json_codec.encode(neurons),
-    )
-    return EncodedNeurons(fields, len(skipped))
-
-
-def _uid_sort_key(record: RuntimeRecord) -> int:
-    uid = record.get("uid")
-    return uid if isinstance(uid, int) else U16_MAX + 1
-
-
-def _skip(block: Block, record: RuntimeRecord, error: Exception) -> Skipped:
-    UNREADABLE.report(
-        logger,
-        "neuron",
-        # Values that change at each block are left out.
-        [record.get(name) for name in ("netuid", "uid", "hotkey")] + [repr(error)],
-        "Skipped the neuron with uid %s of block %d: its record cannot be decoded: %r",
-        *(record.get("uid"), block.number, error),
-    )
-    item = str(record.get("hotkey", f"uid {record.get('uid')}"))
-    return Skipped(item=item, reason="The chain's record cannot be read.")
-
-
-def _stakes_by_hotkey(state: RuntimeRecord) -> dict[str, _StakesJson]:
     try:
         columns = msgspec.convert(state, _StakeColumns)
-        return {
-            hotkey: _StakesJson(alpha / RAO_PER_TOKEN, tao / RAO_PER_TOKEN, total / RAO_PER_TOKEN)
-            for hotkey, alpha, tao, total in zip(
-                columns.hotkeys,
-                columns.alpha_stake,
-                columns.tao_stake,
-                columns.total_stake,
-                strict=True,
-            )
-        }
+        stakes = (columns.alpha_stake, columns.tao_stake, columns.total_stake)
+        float(max(max(column, default=0) for column in stakes))  # of the JSON
+        return dict(zip(columns.hotkeys, zip(*stakes, strict=True), strict=True))
     except (ValueError, OverflowError) as error:
         raise ImplausibleError("The stakes of a subnet", state) from error
 
 
-def _neuron(record: _NeuronRecord, stakes: _StakesJson) -> _NeuronJson:
+def _neuron(record: _NeuronRecord, stakes: NeuronStakes) -> _NeuronJson:
     axon = record.axon_info
     return _NeuronJson(
         record.uid,
@@ -205,7 +177,7 @@ def _neuron(record: _NeuronRecord, stakes: _StakesJson) -> _NeuronJson:
         record.last_update,
         record.validator_permit,
         record.pruning_score,
-        stakes,
+        _StakesJson(*(rao / RAO_PER_TOKEN for rao in stakes)),
     )
 
 

@@ -1,16 +1,15 @@
-"""Answers of runtime APIs, and values computed from them that are reused for equal answers."""
+"""Answers of runtime APIs that are not decoded yet."""
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
-from cachetools import LRUCache
+from pylon.chain.answer_types import FieldsCodec, RecordCodec
 
-MAX_ANSWER_CACHE_BYTES: Final = 24 * 1024 * 1024
-"""Default size of a cache, in bytes: about 160 subnets with 256 neurons each."""
+_FIXED_BYTES = 64
+"""Number of bytes by which a record is found: most types start with keys of accounts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +21,14 @@ class RuntimeAnswer:
         codec: the codec of the block's runtime; another codec may give the same bytes another
             meaning.
         decode: returns the decoded value.
+        parts: the codec of a record if the answer is a list, or of the fields if it is a struct;
+            None if the runtime declares neither.
     """
 
     data: bytes
     codec: object
     decode: Callable[[], Any]
+    parts: RecordCodec | FieldsCodec | None = None
 
     @cached_property
     def digest(self) -> bytes:
@@ -34,44 +36,53 @@ class RuntimeAnswer:
         return hashlib.sha256(self.data).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    codecs: list[object]
-    digests: list[bytes]
-    value: bytes
+def split_list(data: bytes, known: Sequence[bytes]) -> list[bytes] | None:
+    """Return the encoded records of an encoded list, by means of an earlier list.
 
-
-class AnswerCache:
-    """The last value of each key, and the digests of the answers from which it was computed.
+    A record that starts with the bytes of a known record is that record, because the bytes of a
+    SCALE value tell where it ends. A changed record ends where the next known one starts, which is
+    found by its first bytes: such a record is only right if it decodes from exactly its bytes.
 
     Args:
-        max_bytes: maximum size of the stored values, in bytes.
+        data: SCALE bytes of a list.
+        known: encoded records of an earlier list, in order, each of which was decoded.
 
-    Attributes:
-        hits: number of values that were reused.
+    Returns:
+        As many records as there are known ones, some of which are the same objects; None if the
+        list cannot be split in this way.
     """
+    count, position = _compact(data)
+    if count != len(known):
+        return None
+    found: list[bytes] = []
+    for index, record in enumerate(known, 1):
+        if data.startswith(record, position):
+            position += len(record)
+            found.append(record)
+            continue
+        end = len(data)
+        if index < count:
+            end = data.find(known[index][:_FIXED_BYTES], position + 1)
+            if end < 0:
+                return None
+        found.append(data[position:end])
+        position = end
+    return found if position == len(data) else None
 
-    def __init__(self, max_bytes: int = MAX_ANSWER_CACHE_BYTES) -> None:
-        self.hits = 0
-        self._computed = LRUCache[Hashable, _Computed](
-            max_bytes, getsizeof=lambda computed: len(computed.value)
-        )
 
-    def get(self, key: Hashable, answers: Sequence[RuntimeAnswer]) -> bytes | None:
-        """Return the value of a key if it was computed from the same answers."""
-        last = self._computed.get(key)
-        if (
-            last is None
-            or last.digests != [answer.digest for answer in answers]
-            or any(a.codec is not b for a, b in zip(answers, last.codecs, strict=True))
-        ):
-            return None
-        self.hits += 1
-        return last.value
+def encode_records(data: bytes, records: Sequence[Any], codec: RecordCodec) -> list[bytes] | None:
+    """Return the encoded records of a decoded list, or None if they are not the list's bytes."""
+    count, position = _compact(data)
+    encoded = [codec.encode(record) for record in records]
+    return encoded if count == len(records) and data[position:] == b"".join(encoded) else None
 
-    def put(self, key: Hashable, answers: Sequence[RuntimeAnswer], value: bytes) -> None:
-        """Replace the value of a key."""
-        codecs = [answer.codec for answer in answers]
-        digests = [answer.digest for answer in answers]
-        with contextlib.suppress(ValueError):  # larger than the whole cache
-            self._computed[key] = _Computed(codecs, digests, value)
+
+def _compact(data: bytes) -> tuple[int, int]:
+    """Return the number that SCALE bytes start with, and its length; -1 for a number above 2**30.
+
+    Source: the compact integers of https://docs.polkadot.com/polkadot-protocol/parachain-basics/data-encoding
+    """
+    size = (1, 2, 4, 0)[data[0] & 3] if data else 0
+    if not 0 < size <= len(data):
+        return -1, 0
+    return int.from_bytes(data[:size], "little") >> 2, size

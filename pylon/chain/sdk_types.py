@@ -1,9 +1,10 @@
 """Types of the part of the SDK that is used for reading."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any, Final, Protocol
 
-from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
+from pylon.chain.changed_neurons import ChangedNeurons
+from pylon.chain.runtime_answers import RuntimeAnswer
 from pylon_client.contract.types import MechanismId, NetUid
 
 
@@ -33,8 +34,8 @@ class Sdk(StorageSdk, Protocol):
     """One connection to a chain node."""
 
     @property
-    def answer_cache(self) -> AnswerCache:
-        """Return the values computed from the last answers over this connection."""
+    def changed_neurons(self) -> MutableMapping[NetUid, ChangedNeurons]:
+        """Return the last neurons of each subnet over this connection."""
         ...
 
     @property

@@ -6,11 +6,13 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from bittensor import RpcSubstrate
 from bittensor._transport import SubstrateConnection
+from bittensor._transport.codec import RuntimeCodec
 from bittensor._transport.errors import SubstrateRequestException
 from bittensor._transport.rpc import (
     _default_connect,  # pyright: ignore[reportPrivateUsage] -- a test holds it
@@ -21,13 +23,16 @@ from bittensor._transport.runtime_api import (
     encode_runtime_api_params,  # pyright: ignore[reportUnknownVariableType] -- the same
 )
 from bittensor.settings import NETWORKS, SS58_FORMAT
+from cachetools import LRUCache
 
+from pylon.chain.answer_types import AnswerTypes
 from pylon.chain.bounds import block_hash
 from pylon.chain.chain_guard import ForeignChainError
+from pylon.chain.changed_neurons import MAX_REMEMBERED_SUBNETS, ChangedNeurons
 from pylon.chain.endpoint_label import is_node_url
 from pylon.chain.faults import describe_error
-from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
-from pylon_client.contract.types import BlockHash
+from pylon.chain.runtime_answers import RuntimeAnswer
+from pylon_client.contract.types import BlockHash, NetUid
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +70,10 @@ def node_url(network: str) -> str:
 class _AnswerConnection(SubstrateConnection):
     """The SDK's connection, which also returns answers that are not decoded yet."""
 
+    @cached_property
+    def _types(self) -> WeakKeyDictionary[RuntimeCodec, AnswerTypes]:
+        return WeakKeyDictionary()
+
     async def runtime_answer(
         self, api: str, method: str, params: list[Any], block_hash: str
     ) -> RuntimeAnswer:
@@ -75,7 +84,8 @@ class _AnswerConnection(SubstrateConnection):
             raise SubstrateRequestException(f"no result from runtime call {api}.{method}")
         data = bytes.fromhex(result.removeprefix("0x"))
         decode = partial(decode_runtime_api_result, codec, api, method, data)
-        return RuntimeAnswer(data, codec, decode)
+        types = self._types.setdefault(codec, AnswerTypes(codec))
+        return RuntimeAnswer(data, codec, decode, types.of(api, method))
 
 
 class Substrate(RpcSubstrate):
@@ -100,12 +110,12 @@ class Substrate(RpcSubstrate):
             the node must not be used.
 
     Attributes:
-        answer_cache: values computed from the last answers over this connection.
+        changed_neurons: the last neurons of each subnet over this connection.
     """
 
     def __init__(self, endpoint: str, check_genesis: Callable[[str], None] | None = None) -> None:
         super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
-        self.answer_cache: Final = AnswerCache()
+        self.changed_neurons = LRUCache[NetUid, ChangedNeurons](MAX_REMEMBERED_SUBNETS)
         self._check_genesis = check_genesis
         self._connections: list[Any] = []
         self._is_closed = False

@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from pylon.chain.neuron_encoding import RuntimeRecord, encode_neurons
+from pylon.chain.changed_neurons import ChangedNeurons
 from pylon.chain.query import Query
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract import neurons_body
-from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import NetUid
 
@@ -32,14 +31,5 @@ class Neurons(Query[bytes]):
             sdk.runtime_answer("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
             sdk.runtime_answer("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
         )
-        fields = sdk.answer_cache.get(self, answers)
-        if fields is None:
-            lite: list[RuntimeRecord] = answers[0].decode()
-            state: RuntimeRecord | None = answers[1].decode()
-            if not state or not state["hotkeys"]:
-                raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
-            encoded = encode_neurons(block, lite, state)
-            fields = encoded.fields
-            if not encoded.skipped_count:  # skipped records are counted at each read
-                sdk.answer_cache.put(self, answers, fields)
-        return neurons_body.at_block(block, fields)
+        neurons = sdk.changed_neurons.setdefault(netuid, ChangedNeurons(netuid))
+        return neurons_body.at_block(block, neurons.encode(block, *answers))

@@ -26,6 +26,7 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
+from tests.support.chain.reference_neurons import reference_neurons
 from tests.support.chain.subtensor import (
     LONG_S,
     devnet_with,
@@ -36,6 +37,10 @@ from tests.support.chain.subtensor import (
 )
 
 ONE = NetUid(1)
+NEURON_ANSWERS = (
+    ("NeuronInfoRuntimeApi", "get_neurons_lite"),
+    ("SubnetInfoRuntimeApi", "get_subnet_state"),
+)
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
 STATE_CALL = "state_call:SubnetInfoRuntimeApi_get_subnet_state"
 
@@ -272,10 +277,7 @@ async def test_an_answer_decodes_as_the_sdk_decodes_it() -> None:
         await sdk.connect()
         block_hash = await sdk.block_hash(10)
         assert block_hash is not None
-        for api, method in (
-            ("NeuronInfoRuntimeApi", "get_neurons_lite"),
-            ("SubnetInfoRuntimeApi", "get_subnet_state"),
-        ):
+        for api, method in NEURON_ANSWERS:
             answer = await sdk.runtime_answer(api, method, [1], block_hash)
             assert answer.decode() == await sdk.runtime_call(api, method, [1], block_hash)
         with pytest.raises(ValueError, match="not found in registry"):
@@ -283,16 +285,19 @@ async def test_an_answer_decodes_as_the_sdk_decodes_it() -> None:
         await sdk.close()
 
 
-async def test_neurons_that_did_not_change_are_encoded_once() -> None:
-    async with devnet_with(20, active=False) as devnet:
+async def test_only_changed_neurons_are_encoded() -> None:
+    async with devnet_with(20) as devnet:
         sdk: Any = Substrate(devnet.url)
         await sdk.connect()
-        bodies: set[bytes] = set()
-        for number in map(BlockNumber, (9, 10, 11)):
-            block_hash = await require_block_hash(sdk, number)
-            block = Block(number=number, hash=block_hash)
-            bodies.add(await Neurons(ONE).execute(sdk, block))
-        assert sdk.answer_cache.hits == 2
-        assert len(bodies) == 3, "each names its block"
-        assert len({json_codec.encode(json_codec.decode(body)["neurons"]) for body in bodies}) == 1
+        changed: list[int] = []
+        for number in map(BlockNumber, range(9, 16)):
+            block = Block(number=number, hash=await require_block_hash(sdk, number))
+            body = await Neurons(ONE).execute(sdk, block)
+            changed.append(sdk.changed_neurons[ONE].encoded_count - sum(changed))
+            neurons, subnet_state = [
+                await sdk.runtime_call(api, method, [ONE], block.hash)
+                for api, method in NEURON_ANSWERS
+            ]
+            assert body == json_codec.encode(reference_neurons(block, neurons, subnet_state))
+        assert changed[0] > max(changed[1:]) > 0
         await sdk.close()

@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cachetools import LRUCache
+
+from pylon.chain.changed_neurons import ChangedNeurons
 from pylon.chain.queries.storage_maps import HotkeyStorageMap
-from pylon.chain.runtime_answers import AnswerCache, RuntimeAnswer
+from pylon.chain.runtime_answers import RuntimeAnswer
+from pylon_client.contract.types import NetUid
 
 
 class ScriptedRaw:
@@ -48,7 +52,7 @@ class ScriptedSdk:
 
     def __post_init__(self) -> None:
         self.raw = ScriptedRaw(self.entries)
-        self.answer_cache = AnswerCache()
+        self.changed_neurons = LRUCache[NetUid, ChangedNeurons](1)
 
     async def connect(self) -> None: ...
 

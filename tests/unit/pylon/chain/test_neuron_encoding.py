@@ -8,18 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylon.chain.bounds import ImplausibleError
-from pylon.chain.neuron_encoding import encode_neurons
+from pylon.chain.changed_neurons import ChangedNeurons
 from pylon_client.contract import json_codec, neurons_body
 from pylon_client.contract.models import Block, SubnetNeurons
-from pylon_client.contract.types import BlockHash, BlockNumber, Hotkey
+from pylon_client.contract.types import BlockHash, BlockNumber, Hotkey, NetUid
+from tests.support.chain.decoded_answers import decoded_answer
 from tests.support.chain.reference_neurons import reference_neurons
 
 BLOCK = Block(number=BlockNumber(7), hash=BlockHash("0x" + "ab" * 32))
 
 
 def encode(neurons_lite: list[dict[str, Any]], subnet_state: dict[str, Any]) -> bytes:
-    fields = encode_neurons(BLOCK, neurons_lite, subnet_state).fields
-    return neurons_body.at_block(BLOCK, fields)
+    lite, state = decoded_answer(neurons_lite), decoded_answer(subnet_state)
+    return neurons_body.at_block(BLOCK, ChangedNeurons(NetUid(1)).encode(BLOCK, lite, state))
 
 
 def decode(neurons_lite: list[dict[str, Any]], subnet_state: dict[str, Any]) -> SubnetNeurons:
@@ -150,15 +151,10 @@ def test_a_record_that_cannot_be_decoded_does_not_affect_others(
     assert "Skipped the neuron" in caplog.text
 
 
-def test_the_number_of_skipped_records_is_returned() -> None:
-    assert encode_neurons(BLOCK, [record(0)], state(0)).skipped_count == 0
-    assert encode_neurons(BLOCK, [record(0), {}, {"uid": 1}], state(0)).skipped_count == 2
-
-
 @pytest.mark.parametrize(
     "spoilt",
     [
-        {},
+        {"netuid": 1},
         state(0) | {"alpha_stake": []},
         state(0) | {"alpha_stake": ["many"]},
         state(0) | {"tao_stake": [-1]},
@@ -228,12 +224,14 @@ def spoilt_records(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=200)
 @given(
     records=st.lists(RECORD | spoilt_records(), max_size=8),
-    stakes=st.lists(st.tuples(st.sampled_from(HOTKEYS), AMOUNT, AMOUNT, AMOUNT), max_size=8),
+    stakes=st.lists(
+        st.tuples(st.sampled_from(HOTKEYS), AMOUNT, AMOUNT, AMOUNT), min_size=1, max_size=8
+    ),
 )
 def test_the_json_is_that_of_the_models(
     records: list[dict[str, Any]], stakes: list[tuple[str, int, int, int]]
 ) -> None:
-    columns: list[list[Any]] = [list(column) for column in zip(*stakes, strict=True)] or [[]] * 4
+    columns: list[list[Any]] = [list(column) for column in zip(*stakes, strict=True)]
     names = ["hotkeys", "alpha_stake", "tao_stake", "total_stake"]
     subnet_state = dict(zip(names, columns, strict=True))
     expected = reference_neurons(BLOCK, records, subnet_state)

@@ -1,24 +1,32 @@
 """A record that cannot be decoded is logged once, and counted at each read."""
 
 import logging
+from typing import Any
 
 import pytest
 
 from pylon.blocks.snapshots import parse_snapshot
-from pylon.chain.neuron_encoding import encode_neurons
+from pylon.chain.changed_neurons import ChangedNeurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jetstream.bucket import Entry
 from pylon.jobs.stored_job import try_decode_job
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
-from pylon_client.contract.types import BlockHash, BlockNumber, Revision
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Revision
 from pylon_client.events.stored_events import FeedEvent
+from tests.support.chain.decoded_answers import decoded_answer
 
 logger = logging.getLogger(__name__)
 
 BLOCKS = [Block(number=BlockNumber(n), hash=BlockHash(f"0x{n:064x}")) for n in range(1, 51)]
-EMPTY_STATE = {"hotkeys": [], "alpha_stake": [], "tao_stake": [], "total_stake": []}
+NEURONS = ChangedNeurons(NetUid(1))
+STATE = {"hotkeys": ["5Alice"], "alpha_stake": [0], "tao_stake": [0], "total_stake": [0]}
+
+
+def read_neurons(block: Block, records: list[dict[str, Any]]) -> None:
+    fields = NEURONS.encode(block, decoded_answer(records), decoded_answer(STATE))
+    assert fields.count(b'"reason"') == len(records)
 
 
 def counted(kind: str) -> float | None:
@@ -34,7 +42,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
     for block in BLOCKS:
         # Its other values change from block to block.
         broken = {"netuid": 1, "uid": 7, "hotkey": "5Broken", "last_update": block.number}
-        assert encode_neurons(block, [broken], EMPTY_STATE).skipped_count == 1
+        read_neurons(block, [broken])
     (warning,) = warnings(caplog)
     assert "Skipped the neuron with uid 7 of block 1" in warning
     assert "further reads are only counted" in warning
@@ -44,7 +52,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
 def test_other_records_are_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     for block in BLOCKS:
         broken = [{"netuid": 1, "uid": uid, "hotkey": f"5Broken{uid}"} for uid in range(3)]
-        encode_neurons(block, broken, EMPTY_STATE)
+        read_neurons(block, broken)
     assert len(warnings(caplog)) == 3
     assert counted("neuron") == 3 * len(BLOCKS)
 

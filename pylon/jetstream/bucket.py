@@ -20,6 +20,7 @@ from pylon.jetstream.error_codes import (
 )
 from pylon.jetstream.request_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon.jetstream.write_health import WriteHealth
+from pylon_client.contract import json_codec
 from pylon_client.contract.types import Revision
 from pylon_client.nats.nats_connection import NatsConnection
 
@@ -158,12 +159,26 @@ class Bucket:
         return await self.read(await self.keys(prefix))
 
     async def remove(self, key: str, revision: Revision) -> None:
-        """Delete one revision of a key; a newer one remains."""
+        """Delete one revision of a key; a newer one remains.
+
+        The bytes of the value are not overwritten on the disk: for that, the server would read and
+        write the whole block of messages, and delay all writes of the stream meanwhile.
+        """
+        request = json_codec.encode({"seq": revision, "no_erase": True})
 
         async def remove() -> None:
             try:
                 with readable_replies():
-                    await self._context.delete_msg(self._stream, revision)
+                    # The library's method always asks to overwrite the bytes.
+                    message = await self._connection.nats.request(  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
+                        f"$JS.API.STREAM.MSG.DELETE.{self._stream}",
+                        request,
+                        timeout=REQUEST_TIMEOUT_S,
+                    )
+                    reply = json_codec.decode(message.data)
+                    if "error" in reply:
+                        raise nats.js.errors.APIError.from_error(reply["error"])
+                    require_type(reply["success"], bool, "a removal without a result")
             except nats.js.errors.APIError:
                 found = await self._get_last_message(key)
                 if found is not None and found.seq == revision:

@@ -1,6 +1,7 @@
 """Reading a bucket in the order of its writes, on one server and on three."""
 
 import asyncio
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +15,8 @@ from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
+from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -153,3 +156,18 @@ async def test_only_the_revision_that_was_read_is_removed(
     entry = await bucket.get("a.b")
     assert entry is not None
     assert entry.revision == again
+
+
+async def test_a_removal_does_not_rewrite_the_block_of_messages(tmp_path: Path) -> None:
+    """Overwriting the removed bytes would delay every write of the stream."""
+    async with NatsServer(tmp_path) as server:
+        connection = await connect(ConnectionOptions((server.url,)))
+        await provision_streams(connection, (JOB_STORE,))
+        own = OrderedBucket(connection, JOBS_BUCKET)
+        removed = await own.put("a.b", b"these bytes remain", revision=ABSENT)
+        await own.put("a.c", b"another entry", revision=ABSENT)
+        await own.remove("a.b", removed)
+        assert await own.keys("a") == ["a.c"]
+        await connection.close()
+    blocks = b"".join(path.read_bytes() for path in tmp_path.rglob("*.blk"))
+    assert b"these bytes remain" in blocks

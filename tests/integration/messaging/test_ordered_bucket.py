@@ -169,5 +169,8 @@ async def test_a_removal_does_not_rewrite_the_block_of_messages(tmp_path: Path) 
         await own.remove("a.b", removed)
         assert await own.keys("a") == ["a.c"]
         await connection.close()
-    blocks = b"".join(path.read_bytes() for path in tmp_path.rglob("*.blk"))
-    assert b"these bytes remain" in blocks
+    assert b"these bytes remain" in _stored_bytes(tmp_path)
+
+
+def _stored_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*.blk"))

@@ -18,7 +18,7 @@ PACKAGE: Final = Path(__file__).parents[1] / "pylon_client"
 ASYNC: Final = PACKAGE / "_async"
 SYNC: Final = PACKAGE / "_sync"
 SCRIPT: Final = "scripts/blocking_client.py"
-MODULES: Final = ("open_access", "identity", "identity_writes")
+MODULES: Final = ("open_access", "identity", "identity_writes", "shared_reads")
 
 _SUBSTITUTIONS: Final[Mapping[str, str]] = {
     rf"^`pylon_client._sync.(\w+)` is generated from this module by `{SCRIPT}`.$": (

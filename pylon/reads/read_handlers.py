@@ -9,8 +9,9 @@ from pylon.chain.chain_reader import ChainReader
 from pylon.chain.queries.neuron_queries import Neurons
 from pylon.chain.query import AnyQuery
 from pylon.reads.read_query import resolve
+from pylon.reads.read_spec import ReadSpec
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.reads.specs import READ_SPECS, ReadSpec
+from pylon.reads.specs import READ_SPECS
 from pylon.rpc.calls import CallResult, HandlerTable, ParamsT, ServiceCall
 from pylon_client.contract import json_codec
 from pylon_client.contract.failures import ErrorCode, FailureError

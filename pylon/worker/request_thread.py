@@ -32,7 +32,7 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.reads.specs import WEIGHTS_STATUS_SPEC
+from pylon.reads.specs.weight_specs import WEIGHTS_STATUS_SPEC
 from pylon.rpc.request_server import ALL_REQUESTS, RequestServer
 from pylon.wallets.addresses import resolve_addresses
 from pylon.worker.backends import (

@@ -6,9 +6,10 @@
 from collections.abc import AsyncGenerator
 
 from pylon_client import responses
+from pylon_client._async.shared_reads import AsyncSharedReads
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
-from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, NetUid
+from pylon_client.contract.types import BlockNumber, Hotkey, NetUid
 from pylon_client.requester import (
     STREAM_GIVE_UP_AFTER_S,
     AsyncOpenStream,
@@ -18,7 +19,7 @@ from pylon_client.requester import (
 from pylon_client.transport import OperationCall, StreamSpec
 
 
-class AsyncOpenAccess:
+class AsyncOpenAccess(AsyncSharedReads):
     """Reads that need no identity.
 
     All methods raise `ValueError` for invalid arguments, and the exceptions of
@@ -28,7 +29,7 @@ class AsyncOpenAccess:
     """
 
     def __init__(self, send: AsyncSend, open_stream: AsyncOpenStream) -> None:
-        self._send = send
+        super().__init__(send)
         self._open_stream = open_stream
 
     def blocks(
@@ -110,25 +111,6 @@ class AsyncOpenAccess:
         """
         stream = StreamSpec(reads.NEURON_CHANGES, netuid)
         return self._open_stream(stream, after=after, give_up_after_s=give_up_after_s)
-
-    async def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
-        """Return the number, hash and timestamp (Unix seconds) of the latest block."""
-        return await self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
-
-    async def get_extrinsic(
-        self, block_number: BlockNumber, extrinsic_index: ExtrinsicIndex
-    ) -> responses.GetExtrinsicResponse:
-        """Return one decoded extrinsic of a block.
-
-        Raises:
-            PylonNotFound: the block or the extrinsic does not exist.
-        """
-        params = reads.ExtrinsicParams(block_number=block_number, extrinsic_index=extrinsic_index)
-        return await self._send(OperationCall(reads.EXTRINSIC, Scope.OPEN, params=params))
-
-    async def get_drand_last_stored_round(self) -> responses.GetDrandLastStoredRoundResponse:
-        """Return the number of the last drand round that the chain has stored."""
-        return await self._send(OperationCall(reads.LAST_DRAND_ROUND, Scope.OPEN))
 
     async def get_identities(self) -> responses.GetIdentitiesResponse:
         """Return the configured identities of this Pylon: their netuids by name."""
@@ -267,15 +249,6 @@ class AsyncOpenAccess:
         """Return the price of one alpha of a subnet at a block, in rao of TAO."""
         params = reads.BlockParams(block_number=block_number)
         return await self._send(OperationCall(reads.PRICE_AT, Scope.OPEN, netuid, params))
-
-    async def get_latest_prices(self) -> responses.GetPricesResponse:
-        """Return the prices of one alpha of all subnets at the latest block, in rao, by netuid."""
-        return await self._send(OperationCall(reads.LATEST_PRICES, Scope.OPEN))
-
-    async def get_prices(self, block_number: BlockNumber) -> responses.GetPricesResponse:
-        """Return the prices of one alpha of all subnets at a block, in rao, by netuid."""
-        params = reads.BlockParams(block_number=block_number)
-        return await self._send(OperationCall(reads.PRICES_AT, Scope.OPEN, params=params))
 
     async def get_latest_evm_associations(
         self, netuid: NetUid

@@ -5,15 +5,16 @@ Generated from `pylon_client._async.identity` by `scripts/blocking_client.py`; d
 
 from pylon_client import responses
 from pylon_client._sync.identity_writes import IdentityWrites
+from pylon_client._sync.shared_reads import SharedReads
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
-from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, MechanismId
+from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 from pylon_client.transport import OperationCall
 
 _DEFAULT_MECHANISM = MechanismId(0)
 
 
-class Identity(IdentityWrites):
+class Identity(IdentityWrites, SharedReads):
     """Reads and writes as the configured identity, on its subnet.
 
     All methods raise `PylonMisconfigured` if the client has no identity or Pylon does not know it,
@@ -22,25 +23,6 @@ class Identity(IdentityWrites):
     open access. Collections list unreadable items, with the reason for each, in `skipped`;
     collections of certificates omit them.
     """
-
-    def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
-        """Return the number, hash and timestamp (Unix seconds) of the latest block."""
-        return self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
-
-    def get_extrinsic(
-        self, block_number: BlockNumber, extrinsic_index: ExtrinsicIndex
-    ) -> responses.GetExtrinsicResponse:
-        """Return one decoded extrinsic of a block.
-
-        Raises:
-            PylonNotFound: the block or the extrinsic does not exist.
-        """
-        params = reads.ExtrinsicParams(block_number=block_number, extrinsic_index=extrinsic_index)
-        return self._send(OperationCall(reads.EXTRINSIC, Scope.OPEN, params=params))
-
-    def get_drand_last_stored_round(self) -> responses.GetDrandLastStoredRoundResponse:
-        """Return the number of the last drand round that the chain has stored."""
-        return self._send(OperationCall(reads.LAST_DRAND_ROUND, Scope.OPEN))
 
     def get_latest_neurons(self) -> responses.GetNeuronsResponse:
         """Return all neurons of the subnet at the latest block, by hotkey, sorted by uid."""
@@ -185,15 +167,6 @@ class Identity(IdentityWrites):
         """Return the price of one alpha of the subnet at a block, in rao of TAO."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.PRICE_AT, Scope.IDENTITY, params=params))
-
-    def get_latest_prices(self) -> responses.GetPricesResponse:
-        """Return the prices of one alpha of all subnets at the latest block, in rao, by netuid."""
-        return self._send(OperationCall(reads.LATEST_PRICES, Scope.OPEN))
-
-    def get_prices(self, block_number: BlockNumber) -> responses.GetPricesResponse:
-        """Return the prices of one alpha of all subnets at a block, in rao, by netuid."""
-        params = reads.BlockParams(block_number=block_number)
-        return self._send(OperationCall(reads.PRICES_AT, Scope.OPEN, params=params))
 
     def get_latest_evm_associations(self) -> responses.GetLatestEvmAssociationsResponse:
         """Return the EVM addresses that the subnet's neurons have proven to own, by hotkey."""

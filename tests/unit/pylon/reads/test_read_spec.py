@@ -4,7 +4,8 @@ from collections import Counter
 
 from pylon.chain.queries.weight_queries import WeightsOf
 from pylon.reads.read_query import ReadQuery
-from pylon.reads.specs import READ_SPECS, ReadSpec
+from pylon.reads.read_spec import ReadSpec
+from pylon.reads.specs import READ_SPECS
 from pylon_client.contract.operations import Params
 from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusParams
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, MechanismId, NetUid

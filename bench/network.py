@@ -171,6 +171,7 @@ async def measure(run: Run) -> AsyncGenerator[Measurement]:
                 for measurement in _publishing(costs[1], len(netuids)):
                     yield measurement
         yield _takes_less_with_two(costs)
+        yield _is_shared(costs)
 
 
 def _cpu(costs: Sequence[BlockCost], idle: float, subnets: int, workers: int) -> list[Measurement]:
@@ -259,4 +260,19 @@ def _takes_less_with_two(costs: Mapping[int, Sequence[BlockCost]]) -> Measuremen
         paired([(two.last_s, one.last_s) for two, one in zip(costs[2], costs[1], strict=True)]),
         "s",
         Target(0.6),
+    )
+
+
+def _is_shared(costs: Mapping[int, Sequence[BlockCost]]) -> Measurement:
+    """Return the CPU time of the busier of two workers, which no other process limits."""
+    pairs = [
+        (max(two.workers_cpu_s), max(one.workers_cpu_s))
+        for two, one in zip(costs[2], costs[1], strict=True)
+    ]
+    return Measurement(
+        "network-2-busier",
+        "CPU time of the busier of 2 workers, per block",
+        "1 worker",
+        paired(pairs),
+        "s",
     )

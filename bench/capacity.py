@@ -55,7 +55,7 @@ class UnitCosts:
         block_bytes: size of a block event.
         disk_bytes: written by NATS per block for all subnets.
         subscriber_mb: memory of a NATS server per subscriber.
-        writes_per_s: accepted writes per second of many callers, which the disk limits.
+        writes_per_s: accepted writes per second of many callers.
     """
 
     body_s: float

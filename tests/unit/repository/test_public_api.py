@@ -13,7 +13,7 @@ from pylon_client import errors
 from tests.support.product.eventually import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[3]
-MODULES_MAX = 80
+MODULES_MAX = 60
 """Maximum number of project modules that an import of the client loads."""
 
 # Names are added at will and never taken away: a program somewhere imports them.

@@ -142,7 +142,8 @@ class RequestServer(HandlerTable):
         async def remove() -> None:
             for subscription in added:
                 self._subscriptions.remove(subscription)
-                await subscription.unsubscribe()
+            # Requests that the server has already sent here are still answered.
+            await asyncio.gather(*map(self._connection.nats.drain_subscription, added))
 
         return remove
 

@@ -9,6 +9,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client, Srv
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import Header
 
 from pylon_client.nats.cancellation import preserve_cancellation
@@ -82,6 +83,21 @@ class PylonNatsClient(Client):
         """Return when the server has processed everything sent before."""
         with preserve_cancellation():
             await super().flush(timeout)
+
+    async def drain_subscription(self, subscription: Subscription) -> None:
+        """Receive no further messages, and process those that the server has already sent.
+
+        The library's `unsubscribe` discards the latter, so that their senders wait in vain. Its
+        `drain` leaves the subscription to be repeated after a reconnect if the connection is lost.
+
+        Raises:
+            nats.errors.Error: the connection was lost meanwhile; the subscription has ended.
+        """
+        try:
+            await subscription.drain()
+        finally:
+            subscription._stop_processing()  # noqa: SLF001 -- there is no public method # pyright: ignore[reportPrivateUsage]
+            self._remove_sub(subscription._id)  # noqa: SLF001 -- the same # pyright: ignore[reportPrivateUsage]
 
     async def renew_inbox(self, subject: str) -> None:
         """Use another inbox from the next request on, if `subject` is the current inbox.

@@ -6,15 +6,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import nats.errors
 import pytest
 from nats.aio.msg import Msg
 
 from pylon.rpc.calls import CallResult, ServiceCall
-from pylon.rpc.request_server import RequestServer
+from pylon.rpc.request_server import SUBSCRIPTION_ERRORS, Handler, RequestServer
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.operations import BlockParams, NoParams, Scope
+from pylon_client.contract.operations import OPERATIONS_BY_NAME, BlockParams, NoParams, Scope
 from pylon_client.contract.topology import MAX_REQUEST_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
@@ -23,6 +24,7 @@ from tests.support.nats.served_operations import IDENTITIES, LATEST, Serve, fail
 from tests.support.product.deployment import ConnectAs
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
+ALICES_JOBS = "pylon.v1.identity.alice.jobs.list"
 ALICES = "pylon.v1.identity.alice.neurons.latest"
 AT = "pylon.v1.open.1.neurons.at"
 BLOCK = "pylon.v1.open.chain.block.latest"
@@ -365,3 +367,62 @@ async def test_service_discovery_lists_every_worker_and_its_statistics(
         await service.drain(10)
     with pytest.raises(FailureError, match="No worker"):
         await bridge.request("$SRV.PING")
+
+
+async def serve_nothing(connection: NatsConnection, handler: Handler) -> RequestServer:
+    """Start a server of the subjects that are added to it."""
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
+    service = RequestServer(
+        connection, handlers, identities=IDENTITIES, max_requests=1000, subjects=()
+    )
+    await service.start()
+    return service
+
+
+async def empty(_: ServiceCall) -> bytes:
+    return b"{}"
+
+
+async def test_every_request_is_answered_while_a_worker_gives_up_subjects(
+    connect_as: ConnectAs,
+) -> None:
+    """The server has sent some of them to the worker when it hears of the change."""
+    staying = await serving(await connect_as("worker"), empty)
+    service = await serve_nothing(await connect_as("worker"), empty)
+    alice = await connect_as("alice")
+    for _ in range(20):
+        remove = await service.add_subjects([ALICES_JOBS])
+        await alice.flush()
+        answers = [asyncio.create_task(alice.request(ALICES_JOBS, b"{}")) for _ in range(40)]
+        await asyncio.sleep(0)  # all are sent
+        await remove()
+        done, waiting = await asyncio.wait(answers, timeout=HANGS_AFTER_S)
+        assert (len(done), len(waiting)) == (len(answers), 0)
+        assert [one.exception() for one in done] == [None] * len(done)
+    await service.drain(0)
+    await staying.drain(0)
+
+
+async def test_subjects_that_were_given_up_do_not_return_with_the_connection(
+    server: NatsServer, connect_as: ConnectAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would subscribe again to those whose drain the server did not confirm."""
+    connection = await connect_as("worker")
+    service = await serve_nothing(connection, empty)
+    remove = await service.add_subjects([ALICES_JOBS])
+
+    async def time_out() -> None:
+        raise nats.errors.TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection.nats, "flush", time_out)
+        with pytest.raises(SUBSCRIPTION_ERRORS):
+            await remove()
+    reconnected = asyncio.Event()
+    connection.on_gap(reconnected.set)
+    await server.restart()
+    await asyncio.wait_for(reconnected.wait(), HANGS_AFTER_S)
+    await connection.flush()
+    with pytest.raises(nats.errors.NoRespondersError):
+        await raw(await connect_as("alice"), ALICES_JOBS, b"{}", {})
+    await service.drain(0)

@@ -103,6 +103,9 @@ class FakeNatsClient:
         self.subscriptions.append(FakeSubscription(subject, options))
         return self.subscriptions[-1]
 
+    async def drain_subscription(self, subscription: FakeSubscription) -> None:
+        await subscription.drain()
+
     async def renew_inbox(self, subject: str) -> None:
         self.renewed_inboxes.append(subject)
 
